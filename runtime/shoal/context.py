@@ -1,0 +1,48 @@
+"""What the running code belongs to: the cell that launched it, the task it is in, where its displays go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+Cell = str
+"""``SESSION/CELL_ID/COUNT``: a cell's run. The runtime only carries it."""
+
+
+class _Current:
+    """Per process; a worker's task overrides it by context variable, so threads of an actor keep apart."""
+
+    cell: Cell | None = None
+    display: Callable[[dict[str, Any]], None] | None = None
+
+
+_current = _Current()
+_task_cell: ContextVar[Cell | None] = ContextVar("shoal_cell", default=None)
+task_id: ContextVar[bytes | None] = ContextVar("shoal_task", default=None)
+
+
+def set_cell(cell: Cell | None) -> None:
+    """Say which cell runs now in this process (the notebook extension does, and a worker at each task)."""
+    _current.cell = cell
+
+
+def get_cell() -> Cell | None:
+    """The cell the calling code belongs to, or None outside a notebook."""
+    return _task_cell.get() or _current.cell
+
+
+def on_display(send: Callable[[dict[str, Any]], None] | None) -> None:
+    """Set where `display` sends to; the worker does at its start."""
+    _current.display = send
+
+
+def display(bundle: dict[str, Any]) -> bool:
+    """Show a mime bundle ``{"data": {...}, "metadata": {...}}`` in the launching cell.
+
+    Returns False where there is nothing to send it through (outside a worker).
+    """
+    if _current.display is None:
+        return False
+    _current.display(bundle)
+    return True
