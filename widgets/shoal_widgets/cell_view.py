@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import replace
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from uuid import uuid4
 
 from shoal.context import Cell
 from shoal.feed_rows import FeedState
+
+from .ledger import CellSummary, summarise
+from .record import record
+
+if TYPE_CHECKING:
+    from .strip import Strip
 
 Publish = Callable[[str, dict[str, Any]], None]
 """``publish(msg_type, content)``: sends ``display_data`` or ``update_display_data`` on IOPub with
@@ -14,6 +24,15 @@ the parent header of the view's cell; called from the view's own thread, never f
 
 Cancel = Callable[[Cell], object]
 """``cancel(cell)``: cancels the cell's unfinished work; called from any thread, must not block."""
+
+RECORD_EVERY = 0.25
+STRIP_EVERY = 0.1
+HEARTBEAT = 1.0
+"""Seconds between updates when nothing happens: a page loaded now must see the time right."""
+SHARE = 0.05
+"""Part of a core that a view may take from the notebook's own work."""
+NOTHING_CAME = 1.0
+"""Seconds after the cell's end until a view that saw no work gives up waiting for the feed."""
 
 
 class Feed(Protocol):
@@ -61,11 +80,19 @@ class CellView:
         patience: float = 0.2,
         on_close: Callable[[], None] | None = None,
     ) -> None:
-        raise NotImplementedError
+        self._feed = feed
+        self._cell = cell
+        self._panel = _Panel(cell, publish, cancel)
+        self._patience = patience
+        self._on_close = on_close
+        self._changed = threading.Condition()
+        self._told = _Told()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="shoal-view", daemon=True)
 
     def start(self) -> None:
         """Listen to the feed and show what it says of the cell; returns at once."""
-        raise NotImplementedError
+        self._thread.start()
 
     def finish(self, wait: float = 0.25) -> None:
         """Say that the cell's code has ended: the view closes once the work it left is done.
@@ -74,11 +101,160 @@ class CellView:
         waits up to `wait` seconds for the feed to say so, because some front ends drop what a
         cell publishes after its end. Work left in the background keeps the view open.
         """
-        raise NotImplementedError
+        now = monotonic()
+        self._tell(lambda told: told._replace(finished_at=now, hurry_until=now + wait))
+        if self._panel.shown:
+            self._closed.wait(wait)
 
     def close(self) -> None:
         """Write the last known state to the record and end the live strip, thread and listener.
 
         Safe to call twice and from any thread; for the end of the cluster or of the kernel.
         """
-        raise NotImplementedError
+        self._tell(lambda told: told._replace(closing=True))
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _hear(self, state: FeedState) -> None:
+        now = monotonic()
+        self._tell(
+            lambda told: (
+                told
+                if told.state is not None and told.state.seq >= state.seq
+                else told._replace(state=state, heard_at=now)
+            )
+        )
+
+    def _tell(self, change: Callable[[_Told], _Told]) -> None:
+        with self._changed:
+            self._told = change(self._told)
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        stop_listening = self._feed.listen(self._hear)
+        try:
+            if (state := self._feed.state) is not None:
+                self._hear(state)
+            self._watch()
+        finally:
+            stop_listening()
+            self._closed.set()
+            if self._on_close is not None:
+                self._on_close()
+
+    def _watch(self) -> None:
+        summary: CellSummary | None = None
+        told, first_seen = _Told(), 0.0
+        while True:
+            told = self._wait(told, self._rest(told, summary, first_seen))
+            began = monotonic()
+            if told.state is not None:
+                # The feed may be silent while a long task runs; the clock is not.
+                now = replace(told.state, time=told.state.time + began - told.heard_at)
+                summary = summarise(now, self._cell, summary)
+                first_seen = first_seen or (began if summary else 0.0)
+            if told.is_over(summary, began):
+                if summary is not None:
+                    self._panel.end(summary)
+                return
+            if summary is not None and began - first_seen >= self._patience:
+                self._panel.show(summary)
+            self._breathe(max(STRIP_EVERY, (monotonic() - began) / SHARE))
+
+    def _rest(self, told: _Told, summary: CellSummary | None, first_seen: float) -> float | None:
+        """Seconds until there is something to do though nothing new is told."""
+        if summary is None:
+            if told.finished_at is None:
+                return None
+            return max(0.0, told.finished_at + NOTHING_CAME - monotonic())
+        if not self._panel.shown:
+            return max(0.0, first_seen + self._patience - monotonic())
+        if self._panel.behind:
+            return RECORD_EVERY
+        return HEARTBEAT if summary.active else None
+
+    def _wait(self, told: _Told, timeout: float | None) -> _Told:
+        with self._changed:
+            self._changed.wait_for(lambda: self._told is not told, timeout)
+            return self._told
+
+    def _breathe(self, seconds: float) -> None:
+        """Leave the core to the notebook's own work, unless a cell waits for its view to end."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._told.closing or monotonic() < self._told.hurry_until, seconds
+            )
+
+
+class _Told(NamedTuple):
+    """What a view's thread has been told."""
+
+    state: FeedState | None = None
+    heard_at: float = 0.0
+    finished_at: float | None = None
+    hurry_until: float = 0.0
+    closing: bool = False
+
+    def is_over(self, summary: CellSummary | None, now: float) -> bool:
+        if self.closing or self.finished_at is None:
+            return self.closing
+        if summary is None:
+            return now >= self.finished_at + NOTHING_CAME
+        return not summary.active
+
+
+class _Panel:
+    """The two outputs of a view: what they last said and how to bring them up to date."""
+
+    def __init__(self, cell: Cell, publish: Publish, cancel: Cancel) -> None:
+        self._cell = cell
+        self._publish = publish
+        self._cancel = cancel
+        self._mark = uuid4().hex
+        self._strip: Strip | None = None
+        self._recorded_at = 0.0
+        self.shown = False
+        self.behind = False
+        """The record has yet to be told what the strip shows."""
+
+    def show(self, summary: CellSummary) -> None:
+        now = monotonic()
+        # A long wait needs no record four times a second.
+        pause = max(RECORD_EVERY, summary.elapsed / 200)
+        self.behind = now - self._recorded_at < pause
+        if not self.behind:
+            self._recorded_at = now
+            self._record(record(summary, mark=self._mark))
+        if self._strip is None and summary.active:
+            self._strip = self._open_strip(summary)
+        elif self._strip is not None:
+            from .strip import update
+
+            update(self._strip, summary, self._mark, None)
+
+    def end(self, summary: CellSummary) -> None:
+        final = record(summary, closed=True, mark=self._mark)
+        self._record(final)
+        if self._strip is not None:
+            from .strip import update
+
+            # The strip stays to be found by a page that was loaded meanwhile; it goes when a page
+            # says that its outputs are settled.
+            update(self._strip, summary, self._mark, final)
+            self._send("update_display_data", {"text/plain": ""}, "strip")
+
+    def _open_strip(self, summary: CellSummary) -> Strip:
+        from .strip import bundle, open_strip, update
+
+        strip = open_strip(lambda: self._cancel(self._cell))
+        update(strip, summary, self._mark, None)
+        self._send("display_data", bundle(strip), "strip")
+        return strip
+
+    def _record(self, data: dict[str, str]) -> None:
+        self._send("update_display_data" if self.shown else "display_data", data, "record")
+        self.shown = True
+
+    def _send(self, msg_type: str, data: dict[str, Any], output: str) -> None:
+        transient = {"display_id": f"shoal-{output}-{self._mark}"}
+        self._publish(msg_type, {"data": data, "metadata": {}, "transient": transient})

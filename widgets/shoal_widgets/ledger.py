@@ -1,0 +1,238 @@
+"""The books of one cell: from what the feed says to one immutable summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from shoal.context import Cell
+from shoal.feed_rows import DONE, FAILED, FINISHED, RUNNING, Counts, FeedState, TaskRow
+
+from . import timeline
+from .timeline import Bar, Lane
+
+CANCELLED_ERRORS = frozenset({"TaskCancelledError"})
+LAST_ERRORS = 5
+STEPS = 1000
+"""How finely the timeline can be drawn: more pixels than a cell's strip has."""
+WINDOW = 10.0
+"""Seconds the rate looks back, at least; later a quarter of the time elapsed."""
+
+
+class FunctionLine(NamedTuple):
+    """One function's tasks; ``mean`` is the mean run time in seconds of those seen to end."""
+
+    name: str
+    counts: Counts
+    mean: float | None
+
+
+class WorkerLine(NamedTuple):
+    """One worker's part: how many of the cell's tasks it ended, seconds it ran them, and what
+    it runs now (``task`` since ``since`` seconds after the cell's first task)."""
+
+    lane: Lane
+    ended: int
+    busy: float
+    task: str | None
+    since: float | None
+
+
+class ErrorLine(NamedTuple):
+    """One task that failed, ``at`` seconds after the cell's first task; ``error`` a class name."""
+
+    task: str
+    name: str
+    error: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CellSummary:
+    """What is known of one cell's work at one moment. Immutable; times are seconds.
+
+    `counts` and `functions` are exact. Workers, errors and bars come from the feed's last 10,000
+    tasks.
+    """
+
+    cell: Cell
+    begun: float
+    """Unix time at which the first task was submitted."""
+    elapsed: float
+    """From then to the last task's end, or to now while something is unfinished."""
+    counts: Counts
+    functions: tuple[FunctionLine, ...]
+    workers: tuple[WorkerLine, ...]
+    errors: tuple[ErrorLine, ...]
+    bars: tuple[Bar, ...]
+    rate: float | None
+    """Tasks ended per second of late, while several are in flight."""
+    eta: float | None
+    """Seconds until all is done at that rate."""
+
+    @property
+    def active(self) -> bool:
+        return self.counts.done < self.counts.total
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        return tuple(worker.lane for worker in self.workers)
+
+
+def summarise(
+    state: FeedState, cell: Cell, before: CellSummary | None = None
+) -> CellSummary | None:
+    """Sum up one cell's work, or None when the feed knows of none.
+
+    Args:
+        state: the feed's last batch.
+        cell: the cell whose work is meant, descendants included.
+        before: the summary of an earlier batch. It keeps what the feed forgets: when the work
+            began, the order of functions and workers, and the last errors.
+    """
+    by_name = {name: counts for (of, name), counts in state.counts.items() if of == cell}
+    counts = Counts(*map(sum, zip(*by_name.values(), strict=True)))
+    if not counts.total:
+        return None
+    rows = [row for row in state.tasks.values() if row.cell == cell]
+    begun = min((row.submitted for row in rows), default=state.time)
+    begun = min(begun, before.begun) if before else begun
+    active = counts.done < counts.total
+    elapsed = max(0.0, (state.time if active else _last_end(rows, begun, state, before)) - begun)
+    workers = _workers(rows, state, begun, elapsed, before)
+    rate = _rate(rows, counts, begun, state.time) if active and counts.total > 1 else None
+    return CellSummary(
+        cell=cell,
+        begun=begun,
+        elapsed=elapsed,
+        counts=counts,
+        functions=_functions(rows, by_name, before),
+        workers=workers,
+        errors=_errors(rows, begun, before),
+        bars=_bars(rows, workers, begun, elapsed),
+        rate=rate,
+        eta=(counts.total - counts.done) / rate if rate else None,
+    )
+
+
+def _last_end(
+    rows: Iterable[TaskRow], begun: float, state: FeedState, before: CellSummary | None
+) -> float:
+    ends = [row.ended for row in rows if row.ended is not None]
+    if before and not before.active:
+        ends.append(before.begun + before.elapsed)
+    return max(ends, default=state.time)
+
+
+def _functions(
+    rows: Iterable[TaskRow], by_name: dict[str, Counts], before: CellSummary | None
+) -> tuple[FunctionLine, ...]:
+    times: dict[str, list[float]] = {}
+    for row in rows:
+        if row.state == FINISHED and row.started is not None and row.ended is not None:
+            times.setdefault(row.name, []).append(row.ended - row.started)
+    known = {line.name: line.mean for line in before.functions} if before else {}
+    order = [*(name for name in known if name in by_name), *(n for n in by_name if n not in known)]
+    return tuple(
+        FunctionLine(
+            name,
+            by_name[name],
+            sum(times[name]) / len(times[name]) if name in times else known.get(name),
+        )
+        for name in order
+    )
+
+
+def _workers(
+    rows: Iterable[TaskRow],
+    state: FeedState,
+    begun: float,
+    elapsed: float,
+    before: CellSummary | None,
+) -> tuple[WorkerLine, ...]:
+    known = {line.lane.worker: line for line in before.workers} if before else {}
+    ended: dict[str, int] = dict.fromkeys(known, 0)
+    busy: dict[str, float] = dict.fromkeys(known, 0.0)
+    runs: dict[str, tuple[str, float]] = {}
+    for row in sorted(rows, key=lambda row: (row.started or 0.0, row.id)):
+        ran = _ran(row, begun)
+        if ran is None or row.worker is None:
+            continue
+        start, end = ran
+        ended[row.worker] = ended.get(row.worker, 0) + (end is not None)
+        length = max(0.0, (elapsed if end is None else end) - start)
+        busy[row.worker] = busy.get(row.worker, 0.0) + length
+        if end is None:
+            runs[row.worker] = row.name, start
+    lines = []
+    for worker in busy:
+        old, info = known.get(worker), state.workers.get(worker)
+        pid = info.pid if info else old.lane.pid if old else None
+        task, since = runs.get(worker, (None, None))
+        lines.append(
+            WorkerLine(
+                Lane(worker, pid),
+                max(ended[worker], old.ended if old else 0),
+                max(busy[worker], old.busy if old else 0.0),
+                task,
+                since,
+            )
+        )
+    return tuple(lines)
+
+
+def _ran(row: TaskRow, begun: float) -> tuple[float, float | None] | None:
+    """From when to when a task ran, or None if it did not; a task that waits for its retry still
+    carries the times of the attempt before, which ran but is not what it is in now."""
+    if row.started is None or not (row.state == RUNNING or row.state in DONE):
+        return None
+    start = max(0.0, row.started - begun)
+    if row.state == RUNNING:
+        return start, None
+    return start, max(start, (row.ended or row.started) - begun)
+
+
+def _errors(
+    rows: Iterable[TaskRow], begun: float, before: CellSummary | None
+) -> tuple[ErrorLine, ...]:
+    found = {
+        line.task: line._replace(at=line.at + before.begun - begun)
+        for line in (before.errors if before else ())
+        if before
+    }
+    for row in rows:
+        if row.state == FAILED and row.error not in CANCELLED_ERRORS:
+            at = max(0.0, (row.ended or row.submitted) - begun)
+            found[row.id] = ErrorLine(row.id, row.name, row.error or "error", at)
+    return tuple(sorted(found.values(), key=lambda line: line.at)[-LAST_ERRORS:])
+
+
+def _bars(
+    rows: Iterable[TaskRow], workers: tuple[WorkerLine, ...], begun: float, elapsed: float
+) -> tuple[Bar, ...]:
+    lanes = {line.lane.worker: lane for lane, line in enumerate(workers)}
+    bars = (
+        Bar(lanes[row.worker], *ran, _bar_state(row))
+        for row in rows
+        if row.worker is not None and (ran := _ran(row, begun)) is not None
+    )
+    return timeline.thin(bars, elapsed, STEPS)
+
+
+def _bar_state(row: TaskRow) -> int:
+    if row.state == FINISHED:
+        return timeline.FINISHED
+    if row.state != FAILED:
+        return timeline.RUNNING
+    return timeline.CANCELLED if row.error in CANCELLED_ERRORS else timeline.FAILED
+
+
+def _rate(rows: list[TaskRow], counts: Counts, begun: float, now: float) -> float | None:
+    """Ends per second within the window; over the whole time if the feed has dropped rows."""
+    window = max(WINDOW, (now - begun) / 4)
+    if len(rows) < counts.total or now - begun <= window:
+        ends, window = counts.done, now - begun
+    else:
+        ends = sum(1 for row in rows if row.ended is not None and row.ended > now - window)
+    return ends / window if ends and window > 0 else None

@@ -1,0 +1,14 @@
+"""The colours of task states: legible on light and dark, told apart by the colour-blind."""
+
+DONE = "#2a9d8f"
+ACTIVE = "#3d8bd9"
+ERROR = "#d1495b"
+STOPPED = "#c98a1b"
+MUTED = "#858b94"
+FRAME = "rgba(133, 139, 148, 0.25)"
+
+BAR_COLOURS = (ACTIVE, DONE, ERROR, STOPPED)
+"""By the numbers of `timeline`'s states: running, finished, failed, cancelled."""
+
+TONES = {"active": ACTIVE, "done": DONE, "error": ERROR, "stopped": STOPPED}
+"""By the words of `words.tone`."""

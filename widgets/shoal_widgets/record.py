@@ -1,0 +1,162 @@
+"""The record a cell's work leaves in the notebook: a mime bundle of HTML and plain text.
+
+It must read the same years later, in a notebook that is not trusted and without a kernel. So it
+has nothing that a front end strips there: no script, style sheet, class, inline SVG or ``var()``;
+only tables, ``details``, images, and inline styles whose colours suit light and dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from . import palette, timeline
+from .ledger import CellSummary, FunctionLine
+from .words import duration, escape, headline, pace, tone
+
+MOST_LINES = 12
+_COLUMNS = ("finished", "running", "pending", "failed", "cancelled")
+_TITLES = ("done", "running", "queued", "failed", "cancelled")
+_COLOURS = (palette.DONE, palette.ACTIVE, palette.FRAME, palette.ERROR, palette.STOPPED)
+_CELL = "padding:2px 14px 2px 0;border:none;white-space:nowrap"
+
+
+def record(summary: CellSummary, *, closed: bool = False, mark: str = "") -> dict[str, str]:
+    """The mime bundle of a cell's work, ``{"text/html": …, "text/plain": …}``.
+
+    Args:
+        summary: what to show.
+        closed: the view has ended; what is unfinished is said to be so "when last seen".
+        mark: by which the live strip finds the record on its page, to stand in for it.
+    """
+    return {"text/html": _html(summary, closed, mark), "text/plain": _plain(summary, closed)}
+
+
+def _plain(summary: CellSummary, closed: bool) -> str:
+    lines = [f"{headline(summary.counts, closed)} · {duration(summary.elapsed)}"]
+    if len(summary.functions) > 1:
+        lines += [f"  {f.name}: {headline(f.counts, closed)}" for f in _first(summary.functions)]
+    lines += [f"  {e.name} failed after {duration(e.at)}: {e.error}" for e in summary.errors]
+    return "\n".join(lines)
+
+
+def _html(summary: CellSummary, closed: bool, mark: str) -> str:
+    tail = duration(summary.elapsed)
+    if not closed and pace(summary):
+        tail += f" · {pace(summary)}"
+    strip = (
+        f'<span style="color:{palette.TONES[tone(summary, closed)]}">●</span>&ensp;{_bar(summary)}'
+        f"{headline(summary.counts, closed)}"
+        f'<span style="color:{palette.MUTED}">&ensp;{tail}</span>'
+    )
+    body = "".join((_timeline(summary), _functions(summary), _workers(summary), _errors(summary)))
+    return (
+        f'<details data-shoal="{escape(mark)}" style="font-size:13px;line-height:20px">'
+        f'<summary style="cursor:pointer">{strip}</summary>'
+        f'<div style="padding:6px 0 4px 16px;overflow-x:auto">{body}</div></details>'
+    )
+
+
+def _bar(summary: CellSummary) -> str:
+    """How the tasks stand, as one strip; a single task has none."""
+    total = summary.counts.total
+    if total == 1:
+        return ""
+    # What waits is the ground the others lie on.
+    parts = "".join(
+        f'<span style="display:inline-block;vertical-align:top;height:6px;'
+        f'width:{100 * count / total:.4f}%;background:{colour}"></span>'
+        for name, colour in zip(_COLUMNS, _COLOURS, strict=True)
+        if name != "pending" and (count := getattr(summary.counts, name))
+    )
+    return (
+        f'<span style="display:inline-block;vertical-align:middle;width:120px;height:6px;'
+        f"line-height:6px;white-space:nowrap;overflow:hidden;border-radius:3px;"
+        f'background:{palette.FRAME}">{parts}</span>&ensp;'
+    )
+
+
+def _functions(summary: CellSummary) -> str:
+    shown = [
+        (name, title)
+        for name, title in zip(_COLUMNS, _TITLES, strict=True)
+        if getattr(summary.counts, name)
+    ]
+    rows = [
+        (
+            escape(line.name),
+            *(f"{getattr(line.counts, name):,}" for name, _ in shown),
+            "" if line.mean is None else duration(line.mean),
+        )
+        for line in _first(summary.functions)
+    ]
+    return _table(("function", *(title for _, title in shown), "mean"), rows) + _more(
+        len(summary.functions), "functions"
+    )
+
+
+def _workers(summary: CellSummary) -> str:
+    rows = [
+        (
+            escape(line.lane.label),
+            f"{line.ended:,}",
+            duration(line.busy),
+            "" if line.task is None else escape(line.task),
+        )
+        for line in summary.workers[:MOST_LINES]
+    ]
+    more = _more(len(summary.workers), "workers")
+    return (_table(("worker", "tasks ended", "time in tasks", "runs"), rows) + more) if rows else ""
+
+
+def _errors(summary: CellSummary) -> str:
+    rows = [
+        (
+            escape(line.name),
+            f'<span style="color:{palette.ERROR}">{escape(line.error)}</span>',
+            duration(line.at),
+        )
+        for line in summary.errors
+    ]
+    return _table(("last errors", "", "after"), rows) if rows else ""
+
+
+def _timeline(summary: CellSummary) -> str:
+    if not summary.bars:
+        return ""
+    source = timeline.image(summary.bars, summary.lanes, summary.elapsed)
+    many = len(summary.workers)
+    alt = f"Timeline: {headline(summary.counts)} on {many} worker{'s' * (many != 1)}"
+    return (
+        f'<div><img alt="{escape(alt)}" src="{source}" style="max-width:100%;margin:0"></div>'
+        + _more(len(summary.workers), "workers")
+    )
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table; its cells are HTML already."""
+
+    def cells(tag: str, row: Sequence[str], style: str = "") -> str:
+        aligned = ("left", *("right",) * (len(row) - 1))
+        return "".join(
+            f'<{tag} style="{_CELL};text-align:{side}{style}">{cell}</{tag}>'
+            for side, cell in zip(aligned, row, strict=True)
+        )
+
+    head = cells("th", titles, f";font-weight:normal;color:{palette.MUTED}")
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    return (
+        '<table style="margin:2px 0 6px 0;border:none;border-collapse:collapse;font-size:12px">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def _more(count: int, noun: str) -> str:
+    rest = count - MOST_LINES
+    return f'<div style="color:{palette.MUTED}">and {rest:,} more {noun}</div>' if rest > 0 else ""
+
+
+def _first(functions: Sequence[FunctionLine]) -> list[FunctionLine]:
+    """Those with failures first, then the largest: what a short list must not leave out."""
+    if len(functions) <= MOST_LINES:
+        return list(functions)
+    return sorted(functions, key=lambda f: (-f.counts.failed, -f.counts.total))[:MOST_LINES]

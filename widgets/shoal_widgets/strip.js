@@ -1,0 +1,305 @@
+// The live strip of one cell. Python sends `state` (all that is shown) and `bars` (the timeline);
+// the page only lets the clock run on between two states. See strip.py.
+
+const PARTS = ["finished", "running", "failed", "cancelled"];
+const BAR_TONES = ["active", "done", "error", "stopped"]; // by timeline.py's numbers
+const LANE = { height: 14, bar: 10, label: 76, most: 24 };
+
+function element(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function duration(seconds) {
+  if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
+  const minutes = Math.floor(Math.round(seconds) / 60);
+  const pad = (n) => String(n).padStart(2, "0");
+  if (minutes < 60) return `${minutes} min ${pad(Math.round(seconds) % 60)} s`;
+  return `${Math.floor(minutes / 60)} h ${pad(minutes % 60)} min`;
+}
+
+function uuid() {
+  // crypto.randomUUID is missing on pages served by plain http from another host.
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) =>
+    b.toString(16).padStart(2, "0"),
+  ).join("");
+}
+
+// The control channel is read while the cell runs; a message of the widget's own may have to wait
+// for the cell's end. So it is the way where there is no other.
+function cancel(model) {
+  const { cell } = model.get("state");
+  const kernel = model.widget_manager?.kernel;
+  if (!kernel?.sendControlMessage) {
+    model.send({ type: "cancel" });
+    return;
+  }
+  const header = {
+    msg_id: uuid(),
+    msg_type: "shoal_cancel",
+    session: kernel.clientId,
+    username: kernel.username || "",
+    date: new Date().toISOString(),
+    version: "5.4",
+  };
+  kernel.sendControlMessage(
+    {
+      channel: "control",
+      header,
+      parent_header: {},
+      metadata: {},
+      content: { cell },
+      buffers: [],
+    },
+    false,
+    true,
+  );
+}
+
+// A page loaded while the cell ran no longer knows which output has which display id, so what the
+// cell published last did not arrive. Put it there by hand, or a widget without a kernel would be
+// what the notebook keeps.
+function settle(model) {
+  const { id, mark, final } = model.get("state");
+  if (!final) return;
+  for (const cell of model.widget_manager?.context?.model?.cells ?? []) {
+    const outputs = cell.outputs;
+    for (let i = 0; i < (outputs?.length ?? 0); i++) {
+      const data = outputs.get(i).data;
+      const view = data["application/vnd.jupyter.widget-view+json"];
+      const html = [data["text/html"] ?? ""].flat().join("");
+      const put = (bundle) =>
+        outputs.set(i, { output_type: "display_data", data: bundle, metadata: {} });
+      if (view?.model_id === id) put({ "text/plain": "" });
+      else if (html.includes(`data-shoal="${mark}"`)) put(final);
+    }
+  }
+}
+
+// While the strip is on the page it stands in for the record beside it.
+function standIn(el, mark) {
+  const record = () =>
+    el.closest(".jp-OutputArea")?.querySelector(`details[data-shoal="${CSS.escape(mark)}"]`);
+  const shelf = record()?.closest(".jp-OutputArea-child");
+  if (shelf) shelf.style.display = "none";
+  return (open) => {
+    if (shelf) shelf.style.display = "";
+    const details = record();
+    if (details && open) details.open = true;
+  };
+}
+
+function table(titles, rows) {
+  const head = element("tr", {}, ...titles.map((title) => element("th", { scope: "col" }, title)));
+  const body = rows.map((row) => element("tr", {}, ...row.map((cell) => element("td", {}, cell))));
+  return element("table", {}, element("thead", {}, head), element("tbody", {}, ...body));
+}
+
+function tables(state, elapsed) {
+  const all = [];
+  const shown = Object.keys(state.counts).filter((part) => state.counts[part]);
+  const titles = { finished: "done", pending: "queued" };
+  all.push(
+    table(
+      ["function", ...shown.map((part) => titles[part] ?? part), "mean"],
+      state.functions.map((line) => [
+        line.name,
+        ...shown.map((part) => line.counts[part].toLocaleString("en")),
+        line.mean === null ? "" : duration(line.mean),
+      ]),
+    ),
+  );
+  if (state.workers.length)
+    all.push(
+      table(
+        ["worker", "tasks ended", "time in tasks", "runs"],
+        state.workers.map((line) => [
+          line.label,
+          line.ended.toLocaleString("en"),
+          duration(line.busy),
+          line.task === null ? "" : `${line.task} for ${duration(Math.max(0, elapsed - line.since))}`,
+        ]),
+      ),
+    );
+  if (state.errors.length) {
+    const errors = table(
+      ["last errors", "", "after"],
+      state.errors.map((line) => [line.name, line.error, duration(line.at)]),
+    );
+    for (const row of errors.tBodies[0].rows) row.cells[1].dataset.tone = "error";
+    all.push(errors);
+  }
+  return all;
+}
+
+function drawTimeline(canvas, state, bars, elapsed) {
+  const lanes = state.lanes.slice(0, LANE.most);
+  const width = canvas.clientWidth;
+  const height = lanes.length * LANE.height + 16;
+  const dense = window.devicePixelRatio || 1;
+  canvas.width = Math.round(width * dense);
+  canvas.height = Math.round(height * dense);
+  canvas.style.height = `${height}px`;
+  const style = getComputedStyle(canvas);
+  const colour = (name) => style.getPropertyValue(`--shoal-${name}`);
+  const g = canvas.getContext("2d");
+  g.scale(dense, dense);
+  g.font = `10px ${style.fontFamily}`;
+  const scale = (width - LANE.label - 2) / Math.max(elapsed, 1e-3);
+  g.fillStyle = style.getPropertyValue("color");
+  g.textBaseline = "middle";
+  g.textAlign = "right";
+  lanes.forEach((label, i) => g.fillText(label, LANE.label - 8, (i + 0.5) * LANE.height));
+  g.fillStyle = colour("ground");
+  lanes.forEach((_, i) =>
+    g.fillRect(LANE.label, (i + 1) * LANE.height - 1, width - LANE.label - 2, 0.5),
+  );
+  for (let tone = 0; tone < BAR_TONES.length; tone++) {
+    g.fillStyle = colour(BAR_TONES[tone]);
+    for (let i = 0; i + 3 < bars.length; i += 4) {
+      if (bars[i + 3] !== tone || bars[i] >= lanes.length) continue;
+      const end = Number.isNaN(bars[i + 2]) ? elapsed : bars[i + 2];
+      const x = LANE.label + bars[i + 1] * scale;
+      const w = Math.max(1, (end - bars[i + 1]) * scale - 0.5);
+      g.fillRect(x, bars[i] * LANE.height + 2, w, LANE.bar);
+    }
+  }
+  g.fillStyle = style.getPropertyValue("color");
+  g.textBaseline = "bottom";
+  g.textAlign = "left";
+  g.fillText("0", LANE.label, height);
+  g.textAlign = "right";
+  g.fillText(duration(elapsed), width - 2, height);
+}
+
+function floats(view) {
+  if (!view) return new Float32Array();
+  return new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+}
+
+function render({ model, el }) {
+  const words = element("span", { class: "shoal-words" });
+  const dot = element("span", { class: "shoal-dot", "aria-hidden": "true" });
+  const fold = element(
+    "button",
+    { class: "shoal-fold", "aria-expanded": "false", title: "Tasks, workers and timeline" },
+    dot,
+    words,
+  );
+  const parts = PARTS.map((part) => element("span", { "data-part": part }));
+  const bar = element(
+    "div",
+    { class: "shoal-bar", role: "progressbar", "aria-label": "Tasks ended", "aria-valuemin": "0" },
+    ...parts,
+  );
+  const clock = element("span");
+  const pace = element("span", { class: "shoal-pace" });
+  const time = element("span", { class: "shoal-time" }, clock, pace);
+  const stop = element(
+    "button",
+    { class: "shoal-cancel", "aria-label": "Cancel this cell's work" },
+    "Cancel",
+  );
+  const canvas = element("canvas", { role: "img" });
+  const lists = element("div", { class: "shoal-tables" });
+  const body = element("div", { class: "shoal-body", hidden: "" }, canvas, lists);
+  const root = element(
+    "section",
+    { class: "shoal-cell", "aria-label": "Work of this cell" },
+    element("div", { class: "shoal-strip" }, fold, bar, time, stop),
+    body,
+  );
+  // Enter and Space press the buttons; else the notebook takes the keys for its own commands.
+  for (const button of [fold, stop]) button.setAttribute("data-lm-suppress-shortcuts", "true");
+  el.append(root);
+
+  let received = performance.now();
+  let asked = 0;
+  const elapsed = () => {
+    const state = model.get("state");
+    const since = state.active && !state.final ? (performance.now() - received) / 1000 : 0;
+    return state.elapsed + since;
+  };
+
+  function draw() {
+    if (body.hidden || !root.isConnected) return;
+    drawTimeline(canvas, model.get("state"), floats(model.get("bars")), elapsed());
+  }
+
+  function tick() {
+    const state = model.get("state");
+    clock.textContent = duration(elapsed());
+    if (state.active) draw();
+  }
+
+  function show() {
+    const state = model.get("state");
+    const { counts } = state;
+    received = performance.now();
+    const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+    const ended = counts.finished + counts.failed + counts.cancelled;
+    words.textContent = state.words;
+    dot.dataset.tone = state.tone;
+    pace.textContent = state.pace && ` · ${state.pace}`;
+    bar.setAttribute("aria-valuemax", total);
+    bar.setAttribute("aria-valuenow", ended);
+    bar.setAttribute("aria-valuetext", state.words);
+    PARTS.forEach((part, i) => (parts[i].style.width = `${(100 * counts[part]) / total}%`));
+    stop.hidden = !state.active || Boolean(state.final);
+    canvas.setAttribute("aria-label", `Timeline: ${state.words}`);
+    lists.replaceChildren(...tables(state, elapsed()));
+    clock.textContent = duration(elapsed());
+    draw();
+    settle(model);
+  }
+
+  fold.addEventListener("click", () => {
+    body.hidden = !body.hidden;
+    fold.setAttribute("aria-expanded", String(!body.hidden));
+    draw();
+  });
+  stop.addEventListener("click", () => {
+    cancel(model);
+    stop.disabled = true;
+    stop.textContent = "Cancelling…";
+    // Work may refuse; then it can be asked again.
+    asked = setTimeout(() => {
+      stop.disabled = false;
+      stop.textContent = "Cancel";
+    }, 3000);
+  });
+  root.addEventListener("keydown", (event) => {
+    // Back to the notebook's own keys, as from an editor.
+    if (event.key === "Escape") el.closest(".jp-Cell, .jp-Notebook")?.focus();
+  });
+
+  model.on("change:state", show);
+  const clockwork = setInterval(tick, 200);
+  const resized = new ResizeObserver(draw);
+  resized.observe(canvas);
+  const themed = new MutationObserver(() => requestAnimationFrame(draw));
+  themed.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name"] });
+  show();
+  let stepBack = () => {};
+  // The strip is put into its place on the page only after this function.
+  const placed = requestAnimationFrame(() => {
+    stepBack = standIn(el, model.get("state").mark);
+    draw();
+  });
+
+  return () => {
+    cancelAnimationFrame(placed);
+    clearInterval(clockwork);
+    clearTimeout(asked);
+    resized.disconnect();
+    themed.disconnect();
+    model.off("change:state", show);
+    stepBack(!body.hidden);
+    if (model.get("state").final) model.send({ type: "settled" });
+  };
+}
+
+export default { render };

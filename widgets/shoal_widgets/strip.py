@@ -1,0 +1,98 @@
+"""The live strip: the widget that stands in for the record while a page is looking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from .ledger import CellSummary
+from .timeline import pack
+from .words import headline, pace, tone
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+class Strip(anywidget.AnyWidget):
+    """The model the page draws from; it always holds all that is shown, so that a page loaded
+    later shows the same."""
+
+    _esm = Path(__file__).with_name("strip.js")
+    _css = Path(__file__).with_name("strip.css")
+
+    state = traitlets.Dict().tag(sync=True)
+    bars = traitlets.Bytes().tag(sync=True)
+
+
+def open_strip(cancel: Callable[[], object]) -> Strip:
+    """A strip, not yet on any page; `cancel` is called when a page asks for it by its comm."""
+    strip = Strip()
+
+    def heard(_: Strip, content: dict[str, Any], __: object) -> None:
+        if content.get("type") == "cancel":
+            cancel()
+        elif content.get("type") == "settled" and strip.state.get("final"):
+            strip.layout.close()
+            strip.close()
+
+    strip.on_msg(heard)
+    if hasattr(strip.comm, "_reply_subshell_for"):
+        # ipykernel 7.4 hands a comm's messages to the subshell the comm last sent from: the main
+        # one, which is busy with the cell. Let them go where the front end sends them.
+        strip.comm._reply_subshell_for = lambda data, default: default
+    return strip
+
+
+def bundle(strip: Strip) -> dict[str, Any]:
+    """What to publish for the strip to appear."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": strip.model_id}
+    return {WIDGET: view, "text/plain": ""}
+
+
+def update(strip: Strip, summary: CellSummary, mark: str, final: dict[str, str] | None) -> None:
+    """Show `summary`.
+
+    Args:
+        strip: the widget.
+        summary: what to show.
+        mark: that of the record it stands in for.
+        final: the last record when the view has closed. The page then puts it in its place and
+            gives the strip up; a page loaded too late to be told by the cell does so when it
+            meets the strip.
+    """
+    with strip.hold_sync():
+        strip.state = _state(summary, mark, final) | {"id": strip.model_id}
+        strip.bars = b"" if final else pack(summary.bars)
+
+
+def _state(summary: CellSummary, mark: str, final: dict[str, str] | None) -> dict[str, Any]:
+    closed = final is not None
+    return {
+        "cell": summary.cell,
+        "mark": mark,
+        "active": summary.active,
+        "final": final,
+        "words": headline(summary.counts, closed),
+        "tone": tone(summary, closed),
+        "pace": pace(summary),
+        "elapsed": summary.elapsed,
+        "counts": summary.counts._asdict(),
+        "functions": [
+            line._asdict() | {"counts": line.counts._asdict()} for line in summary.functions
+        ],
+        "workers": [
+            {
+                "label": line.lane.label,
+                "ended": line.ended,
+                "busy": line.busy,
+                "task": line.task,
+                "since": line.since,
+            }
+            for line in summary.workers
+        ],
+        "errors": [line._asdict() for line in summary.errors],
+        "lanes": [lane.label for lane in summary.lanes],
+    }

@@ -1,0 +1,108 @@
+"""Who ran when: bars on worker lanes, thinned to what can be drawn."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from .palette import BAR_COLOURS, FRAME, MUTED
+from .words import duration, escape
+
+RUNNING, FINISHED, FAILED, CANCELLED = range(4)
+"""States of a bar; the canvas of the live strip knows them by these numbers."""
+
+
+class Lane(NamedTuple):
+    """A worker's row in the timeline; ``pid`` is None when the feed no longer knows the worker."""
+
+    worker: str
+    pid: int | None
+
+    @property
+    def label(self) -> str:
+        return f"pid {self.pid}" if self.pid else self.worker[:8]
+
+
+class Bar(NamedTuple):
+    """One task, or several too short to be told apart; seconds since the cell's first task was
+    submitted, ``end`` None while it runs."""
+
+    lane: int
+    start: float
+    end: float | None
+    state: int
+
+
+def thin(bars: Iterable[Bar], span: float, steps: int) -> tuple[Bar, ...]:
+    """Join bars that cannot be told apart when `span` seconds are drawn in `steps` steps.
+
+    A bar shorter than a step is swallowed by its neighbour of the same lane and state if less
+    than a step lies between them; so at most some `steps` bars a lane and state remain, and
+    nothing drawn moves by more than a step.
+    """
+    step = span / steps
+    kept: list[Bar] = []
+    last: dict[tuple[int, int], int] = {}
+    for bar in sorted(bars, key=lambda bar: bar.start):
+        key = (bar.lane, bar.state)
+        at = last.get(key)
+        if at is not None and bar.end is not None:
+            before = kept[at]
+            if (
+                before.end is not None
+                and bar.start - before.end < step
+                and min(bar.end - bar.start, before.end - before.start) < step
+            ):
+                kept[at] = before._replace(end=max(before.end, bar.end))
+                continue
+        last[key] = len(kept)
+        kept.append(bar)
+    return tuple(kept)
+
+
+def pack(bars: Sequence[Bar]) -> bytes:
+    """The bars as little-endian float32 quadruples (lane, start, end, state); end NaN: runs."""
+    flat = array("f")
+    for lane, start, end, state in bars:
+        flat.extend((lane, start, math.nan if end is None else end, state))
+    return flat.tobytes()
+
+
+def image(bars: Sequence[Bar], lanes: Sequence[Lane], span: float, most_lanes: int = 12) -> str:
+    """The timeline as a ``data:`` address of an SVG image, its colours fixed.
+
+    An image keeps in a notebook that is not trusted, where inline SVG is stripped.
+    """
+    width, left, row = 640, 76, 13
+    shown = min(len(lanes), most_lanes)
+    height = shown * row + 16
+    scale = (width - left - 4) / max(span, 1e-9)
+    paths: list[list[str]] = [[] for _ in BAR_COLOURS]
+    for lane, start, end, state in thin(bars, span, 300):
+        if lane < shown:
+            x = left + start * scale
+            w = max((span if end is None else end) * scale - start * scale, 1.0)
+            paths[state].append(f"M{x:.1f} {lane * row + 2}h{w:.1f}v9h-{w:.1f}z")
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}" font-family="sans-serif" font-size="9" fill="{MUTED}">'
+    ]
+    parts += [
+        f'<text x="{left - 6}" y="{i * row + 10}" text-anchor="end">{escape(lane.label)}</text>'
+        f'<path d="M{left} {i * row + 12.5}h{width - left - 4}" stroke="{FRAME}"/>'
+        for i, lane in enumerate(lanes[:shown])
+    ]
+    parts += [
+        f'<path fill="{colour}" d="{"".join(path)}"/>'
+        for colour, path in zip(BAR_COLOURS, paths, strict=True)
+        if path
+    ]
+    base = height - 4
+    parts.append(
+        f'<text x="{left}" y="{base}">0</text>'
+        f'<text x="{width - 4}" y="{base}" text-anchor="end">{duration(span)}</text></svg>'
+    )
+    return "data:image/svg+xml;base64," + b64encode("".join(parts).encode()).decode()
