@@ -1,0 +1,1 @@
+"""shoal beside its peers, on one table: `python -m benchmarks --help`."""

@@ -1,0 +1,1 @@
+"""One module a peer, each with ``connect(workers) -> Operations``."""
