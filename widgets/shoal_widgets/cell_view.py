@@ -153,13 +153,14 @@ class CellView:
                 now = replace(told.state, time=told.state.time + began - told.heard_at)
                 summary = summarise(now, self._cell, summary)
                 first_seen = first_seen or (began if summary else 0.0)
+            cost = monotonic() - began
             if told.is_over(summary, began):
                 if summary is not None:
                     self._panel.end(summary)
                 return
             if summary is not None and began - first_seen >= self._patience:
                 self._panel.show(summary)
-            self._breathe(max(STRIP_EVERY, (monotonic() - began) / SHARE))
+            self._breathe(max(STRIP_EVERY, cost / SHARE))
 
     def _rest(self, told: _Told, summary: CellSummary | None, first_seen: float) -> float | None:
         """Seconds until there is something to do though nothing new is told."""

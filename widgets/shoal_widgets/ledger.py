@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple
 
 from shoal.context import Cell
@@ -100,7 +101,8 @@ def summarise(
     begun = min(begun, before.begun) if before else begun
     active = counts.done < counts.total
     elapsed = max(0.0, (state.time if active else _last_end(rows, begun, state, before)) - begun)
-    workers = _workers(rows, state, begun, elapsed, before)
+    runs = _runs(rows, begun)
+    workers = _workers(runs, state, elapsed, before)
     rate = _rate(rows, counts, begun, state.time) if active and counts.total > 1 else None
     return CellSummary(
         cell=cell,
@@ -110,7 +112,7 @@ def summarise(
         functions=_functions(rows, by_name, before),
         workers=workers,
         errors=_errors(rows, begun, before),
-        bars=_bars(rows, workers, begun, elapsed),
+        bars=_bars(runs, workers, elapsed),
         rate=rate,
         eta=(counts.total - counts.done) / rate if rate else None,
     )
@@ -145,52 +147,70 @@ def _functions(
 
 
 def _workers(
-    rows: Iterable[TaskRow],
-    state: FeedState,
-    begun: float,
-    elapsed: float,
-    before: CellSummary | None,
+    runs: Iterable[_Run], state: FeedState, elapsed: float, before: CellSummary | None
 ) -> tuple[WorkerLine, ...]:
     known = {line.lane.worker: line for line in before.workers} if before else {}
     ended: dict[str, int] = dict.fromkeys(known, 0)
     busy: dict[str, float] = dict.fromkeys(known, 0.0)
-    runs: dict[str, tuple[str, float]] = {}
-    for row in sorted(rows, key=lambda row: (row.started or 0.0, row.id)):
-        ran = _ran(row, begun)
-        if ran is None or row.worker is None:
-            continue
-        start, end = ran
-        ended[row.worker] = ended.get(row.worker, 0) + (end is not None)
-        length = max(0.0, (elapsed if end is None else end) - start)
-        busy[row.worker] = busy.get(row.worker, 0.0) + length
+    latest: dict[str, _Run] = {}
+    for run in runs:
+        start, end, worker, _, _ = run
+        ended.setdefault(worker, 0)
+        busy.setdefault(worker, 0.0)
         if end is None:
-            runs[row.worker] = row.name, start
+            latest[worker] = run
+            busy[worker] += max(0.0, elapsed - start)
+        else:
+            ended[worker] += 1
+            busy[worker] += end - start
     lines = []
     for worker in busy:
-        old, info = known.get(worker), state.workers.get(worker)
+        old, info, now = known.get(worker), state.workers.get(worker), latest.get(worker)
         pid = info.pid if info else old.lane.pid if old else None
-        task, since = runs.get(worker, (None, None))
         lines.append(
             WorkerLine(
                 Lane(worker, pid),
                 max(ended[worker], old.ended if old else 0),
                 max(busy[worker], old.busy if old else 0.0),
-                task,
-                since,
+                now.name if now else None,
+                now.start if now else None,
             )
         )
     return tuple(lines)
 
 
-def _ran(row: TaskRow, begun: float) -> tuple[float, float | None] | None:
-    """From when to when a task ran, or None if it did not; a task that waits for its retry still
-    carries the times of the attempt before, which ran but is not what it is in now."""
-    if row.started is None or not (row.state == RUNNING or row.state in DONE):
-        return None
-    start = max(0.0, row.started - begun)
-    if row.state == RUNNING:
-        return start, None
-    return start, max(start, (row.ended or row.started) - begun)
+class _Run(NamedTuple):
+    """A task's time on a worker, in seconds after the cell's first task was submitted."""
+
+    start: float
+    end: float | None
+    worker: str
+    name: str
+    state: int
+
+
+def _runs(rows: Iterable[TaskRow], begun: float) -> list[_Run]:
+    """In the order of their starts. A task that waits for its retry still carries the times of
+    the attempt before; it is not among them."""
+    runs = []
+    for row in rows:
+        _, name, _, state, worker, _, _, _, started, ended, error = row
+        if started is None or worker is None:
+            continue
+        start = max(0.0, started - begun)
+        if state == RUNNING:
+            runs.append(_Run(start, None, worker, name, timeline.RUNNING))
+        elif state in DONE:
+            end = max(start, (ended or started) - begun)
+            runs.append(_Run(start, end, worker, name, _bar_state(state, error)))
+    runs.sort(key=itemgetter(0))
+    return runs
+
+
+def _bar_state(state: str, error: str | None) -> int:
+    if state == FINISHED:
+        return timeline.FINISHED
+    return timeline.CANCELLED if error in CANCELLED_ERRORS else timeline.FAILED
 
 
 def _errors(
@@ -208,24 +228,10 @@ def _errors(
     return tuple(sorted(found.values(), key=lambda line: line.at)[-LAST_ERRORS:])
 
 
-def _bars(
-    rows: Iterable[TaskRow], workers: tuple[WorkerLine, ...], begun: float, elapsed: float
-) -> tuple[Bar, ...]:
+def _bars(runs: Iterable[_Run], workers: tuple[WorkerLine, ...], elapsed: float) -> tuple[Bar, ...]:
     lanes = {line.lane.worker: lane for lane, line in enumerate(workers)}
-    bars = (
-        Bar(lanes[row.worker], *ran, _bar_state(row))
-        for row in rows
-        if row.worker is not None and (ran := _ran(row, begun)) is not None
-    )
+    bars = (Bar(lanes[worker], start, end, state) for start, end, worker, _, state in runs)
     return timeline.thin(bars, elapsed, STEPS)
-
-
-def _bar_state(row: TaskRow) -> int:
-    if row.state == FINISHED:
-        return timeline.FINISHED
-    if row.state != FAILED:
-        return timeline.RUNNING
-    return timeline.CANCELLED if row.error in CANCELLED_ERRORS else timeline.FAILED
 
 
 def _rate(rows: list[TaskRow], counts: Counts, begun: float, now: float) -> float | None:

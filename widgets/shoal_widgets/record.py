@@ -44,8 +44,8 @@ def _html(summary: CellSummary, closed: bool, mark: str) -> str:
     if not closed and pace(summary):
         tail += f" · {pace(summary)}"
     strip = (
-        f'<span style="color:{palette.TONES[tone(summary, closed)]}">●</span>&ensp;{_bar(summary)}'
-        f"{headline(summary.counts, closed)}"
+        f'<span style="color:{palette.TONES[tone(summary, closed)]}">●</span>&ensp;'
+        f"{headline(summary.counts, closed)}{_bar(summary)}"
         f'<span style="color:{palette.MUTED}">&ensp;{tail}</span>'
     )
     body = "".join((_timeline(summary), _functions(summary), _workers(summary), _errors(summary)))
@@ -69,9 +69,9 @@ def _bar(summary: CellSummary) -> str:
         if name != "pending" and (count := getattr(summary.counts, name))
     )
     return (
-        f'<span style="display:inline-block;vertical-align:middle;width:120px;height:6px;'
+        f'&ensp;<span style="display:inline-block;vertical-align:middle;width:120px;height:6px;'
         f"line-height:6px;white-space:nowrap;overflow:hidden;border-radius:3px;"
-        f'background:{palette.FRAME}">{parts}</span>&ensp;'
+        f'background:{palette.FRAME}">{parts}</span>'
     )
 
 
@@ -95,17 +95,18 @@ def _functions(summary: CellSummary) -> str:
 
 
 def _workers(summary: CellSummary) -> str:
+    now = any(line.task is not None for line in summary.workers)
     rows = [
         (
             escape(line.lane.label),
             f"{line.ended:,}",
             duration(line.busy),
-            "" if line.task is None else escape(line.task),
+            *((escape(line.task or ""),) if now else ()),
         )
         for line in summary.workers[:MOST_LINES]
     ]
-    more = _more(len(summary.workers), "workers")
-    return (_table(("worker", "tasks ended", "time in tasks", "runs"), rows) + more) if rows else ""
+    titles = ("worker", "tasks ended", "time in tasks", *(("runs",) if now else ()))
+    return (_table(titles, rows) + _more(len(summary.workers), "workers")) if rows else ""
 
 
 def _errors(summary: CellSummary) -> str:
@@ -126,10 +127,7 @@ def _timeline(summary: CellSummary) -> str:
     source = timeline.image(summary.bars, summary.lanes, summary.elapsed)
     many = len(summary.workers)
     alt = f"Timeline: {headline(summary.counts)} on {many} worker{'s' * (many != 1)}"
-    return (
-        f'<div><img alt="{escape(alt)}" src="{source}" style="max-width:100%;margin:0"></div>'
-        + _more(len(summary.workers), "workers")
-    )
+    return f'<div><img alt="{escape(alt)}" src="{source}" style="max-width:100%;margin:0"></div>'
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -98,29 +98,38 @@ function table(titles, rows) {
   return element("table", {}, element("thead", {}, head), element("tbody", {}, ...body));
 }
 
+const COLUMNS = {
+  finished: "done",
+  running: "running",
+  pending: "queued",
+  failed: "failed",
+  cancelled: "cancelled",
+};
+
 function tables(state, elapsed) {
-  const all = [];
-  const shown = Object.keys(state.counts).filter((part) => state.counts[part]);
-  const titles = { finished: "done", pending: "queued" };
-  all.push(
+  const shown = Object.keys(COLUMNS).filter((part) => state.counts[part]);
+  const all = [
     table(
-      ["function", ...shown.map((part) => titles[part] ?? part), "mean"],
+      ["function", ...shown.map((part) => COLUMNS[part]), "mean"],
       state.functions.map((line) => [
         line.name,
         ...shown.map((part) => line.counts[part].toLocaleString("en")),
         line.mean === null ? "" : duration(line.mean),
       ]),
     ),
-  );
+  ];
+  const now = state.workers.some((line) => line.task !== null);
+  const task = (line) =>
+    line.task === null ? "" : `${line.task} for ${duration(Math.max(0, elapsed - line.since))}`;
   if (state.workers.length)
     all.push(
       table(
-        ["worker", "tasks ended", "time in tasks", "runs"],
+        ["worker", "tasks ended", "time in tasks", ...(now ? ["runs"] : [])],
         state.workers.map((line) => [
           line.label,
           line.ended.toLocaleString("en"),
           duration(line.busy),
-          line.task === null ? "" : `${line.task} for ${duration(Math.max(0, elapsed - line.since))}`,
+          ...(now ? [task(line)] : []),
         ]),
       ),
     );

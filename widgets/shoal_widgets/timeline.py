@@ -6,6 +6,7 @@ import math
 from array import array
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from .palette import BAR_COLOURS, FRAME, MUTED
@@ -45,21 +46,21 @@ def thin(bars: Iterable[Bar], span: float, steps: int) -> tuple[Bar, ...]:
     """
     step = span / steps
     kept: list[Bar] = []
-    last: dict[tuple[int, int], int] = {}
-    for bar in sorted(bars, key=lambda bar: bar.start):
-        key = (bar.lane, bar.state)
-        at = last.get(key)
-        if at is not None and bar.end is not None:
-            before = kept[at]
-            if (
-                before.end is not None
-                and bar.start - before.end < step
-                and min(bar.end - bar.start, before.end - before.start) < step
-            ):
-                kept[at] = before._replace(end=max(before.end, bar.end))
-                continue
-        last[key] = len(kept)
-        kept.append(bar)
+    # By lane and state: where the last bar stands in `kept`, when it starts and ends.
+    last: dict[tuple[int, int], tuple[int, float, float]] = {}
+    for bar in sorted(bars, key=itemgetter(1)):
+        lane, start, end, state = bar
+        if end is None:
+            kept.append(bar)
+            continue
+        at, begun, ended = last.get((lane, state), (-1, 0.0, 0.0))
+        if at >= 0 and start - ended < step and (end - start < step or ended - begun < step):
+            start, end = begun, max(ended, end)
+            kept[at] = Bar(lane, start, end, state)
+        else:
+            at = len(kept)
+            kept.append(bar)
+        last[lane, state] = at, start, end
     return tuple(kept)
 
 
@@ -83,9 +84,9 @@ def image(bars: Sequence[Bar], lanes: Sequence[Lane], span: float, most_lanes: i
     paths: list[list[str]] = [[] for _ in BAR_COLOURS]
     for lane, start, end, state in thin(bars, span, 300):
         if lane < shown:
-            x = left + start * scale
-            w = max((span if end is None else end) * scale - start * scale, 1.0)
-            paths[state].append(f"M{x:.1f} {lane * row + 2}h{w:.1f}v9h-{w:.1f}z")
+            # Half a unit of ground between neighbours, for the eye to count by.
+            w = max(((span if end is None else end) - start) * scale - 0.5, 0.8)
+            paths[state].append(f"M{left + start * scale:.1f} {lane * row + 6.5}h{w:.1f}")
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" font-family="sans-serif" font-size="9" fill="{MUTED}">'
@@ -96,7 +97,7 @@ def image(bars: Sequence[Bar], lanes: Sequence[Lane], span: float, most_lanes: i
         for i, lane in enumerate(lanes[:shown])
     ]
     parts += [
-        f'<path fill="{colour}" d="{"".join(path)}"/>'
+        f'<path stroke="{colour}" stroke-width="9" d="{"".join(path)}"/>'
         for colour, path in zip(BAR_COLOURS, paths, strict=True)
         if path
     ]
