@@ -66,6 +66,7 @@ def run(path: Path, show: Callable[[CellReport], None], timeout: int = 300) -> l
     client = NotebookClient(
         notebook,
         timeout=timeout,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
         on_cell_execute=on_start,
         on_cell_executed=on_end,
@@ -105,13 +106,22 @@ def _texts(outputs: list[Any]) -> Iterator[str]:
             yield output.data["text/plain"] + "\n"
 
 
-def show(report: CellReport) -> None:
-    """Print one cell's report."""
-    mark = "" if report.expected else "  FAILED"
-    print(f"\n[{report.number:2}] {report.seconds:6.2f} s  {report.heading}{mark}")
-    for line in report.text.splitlines():
-        print(f"     {line}")
-    sys.stdout.flush()
+class Printer:
+    """Prints reports as they come, each heading once."""
+
+    def __init__(self) -> None:
+        self._heading = ""
+
+    def __call__(self, report: CellReport) -> None:
+        if report.heading != self._heading:
+            self._heading = report.heading
+            print(f"\n{report.heading}")
+        mark = "" if report.expected else "  FAILED"
+        first, *rest = report.text.splitlines() or [""]
+        print(f"  [{report.number:2}] {report.seconds:6.2f} s{mark}  {first}".rstrip())
+        for line in rest:
+            print(f"                 {line}".rstrip())
+        sys.stdout.flush()
 
 
 def main() -> int:
@@ -125,7 +135,7 @@ def main() -> int:
     os.environ["SHOAL_DIR"] = folder
     try:
         start = perf_counter()
-        reports = run(options.notebook, show, options.timeout)
+        reports = run(options.notebook, Printer(), options.timeout)
         seconds = perf_counter() - start
         left = wait_until_none(lambda: processes_of(folder), PATIENCE)
     finally:
@@ -139,8 +149,8 @@ def main() -> int:
         print(f"left behind: {describe(process)}")
     ok = len(reports) == total and all(report.expected for report in reports) and not left
     print(
-        f"\n{'All' if ok else 'FAILED:'} {len(reports)} of {total} cells ran in {seconds:.1f} s; "
-        f"{len(left)} processes left behind."
+        f"\n{'' if ok else 'FAILED: '}{len(reports)} of {total} cells ran, in {seconds:.1f} s; "
+        f"{len(left) or 'no'} processes left behind."
     )
     return 0 if ok else 1
 
