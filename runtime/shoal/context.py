@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import Any
 
 Cell = str
@@ -11,15 +10,14 @@ Cell = str
 
 
 class _Current:
-    """Per process; a worker's task overrides it by context variable, so threads of an actor keep apart."""
+    """Per process: a driver runs one cell at a time, a worker one task."""
 
     cell: Cell | None = None
+    task: bytes | None = None
     display: Callable[[dict[str, Any]], None] | None = None
 
 
 _current = _Current()
-_task_cell: ContextVar[Cell | None] = ContextVar("shoal_cell", default=None)
-task_id: ContextVar[bytes | None] = ContextVar("shoal_task", default=None)
 
 
 def set_cell(cell: Cell | None) -> None:
@@ -29,7 +27,17 @@ def set_cell(cell: Cell | None) -> None:
 
 def get_cell() -> Cell | None:
     """The cell the calling code belongs to, or None outside a notebook."""
-    return _task_cell.get() or _current.cell
+    return _current.cell
+
+
+def set_task(task: bytes | None) -> None:
+    """Say which task runs now in this worker."""
+    _current.task = task
+
+
+def get_task() -> bytes | None:
+    """The id of the task that the calling code belongs to; None in a driver."""
+    return _current.task
 
 
 def on_display(send: Callable[[dict[str, Any]], None] | None) -> None:

@@ -1,0 +1,111 @@
+"""shoal: a cluster you hold in a notebook.
+
+The floor plan (imports go down only; tests/test_layers.py has the table):
+
+    api, actors, functions           what people call and hold
+    cluster                          this process's cluster: started, found, joined
+    engines, worker, hub             what runs it
+    feed, store, scheduler           the stream of events, shared memory, who runs where
+    wire, link, serial, shm          bytes
+    exceptions, config, ids          the ground
+
+`%load_ext shoal` loads the notebook's part, which lives in shoal_kernelext; live views live in shoal_widgets.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shoal.actors import ActorHandle as ActorHandle
+    from shoal.actors import get_actor as get_actor
+    from shoal.actors import method as method
+    from shoal.api import available_resources as available_resources
+    from shoal.api import cancel as cancel
+    from shoal.api import cluster_resources as cluster_resources
+    from shoal.api import get as get
+    from shoal.api import init as init
+    from shoal.api import is_initialized as is_initialized
+    from shoal.api import kill as kill
+    from shoal.api import nodes as nodes
+    from shoal.api import put as put
+    from shoal.api import remote as remote
+    from shoal.api import shutdown as shutdown
+    from shoal.api import timeline as timeline
+    from shoal.api import wait as wait
+    from shoal.refs import ObjectRef as ObjectRef
+
+_WHERE = {
+    "ActorHandle": "shoal.actors",
+    "ObjectRef": "shoal.refs",
+    "available_resources": "shoal.api",
+    "cancel": "shoal.api",
+    "cluster_resources": "shoal.api",
+    "get": "shoal.api",
+    "get_actor": "shoal.actors",
+    "init": "shoal.api",
+    "is_initialized": "shoal.api",
+    "kill": "shoal.api",
+    "method": "shoal.actors",
+    "nodes": "shoal.api",
+    "put": "shoal.api",
+    "remote": "shoal.api",
+    "shutdown": "shoal.api",
+    "timeline": "shoal.api",
+    "wait": "shoal.api",
+}
+
+__all__ = [
+    "ActorHandle",
+    "ObjectRef",
+    "available_resources",
+    "cancel",
+    "cluster_resources",
+    "get",
+    "get_actor",
+    "init",
+    "is_initialized",
+    "kill",
+    "method",
+    "nodes",
+    "put",
+    "remote",
+    "shutdown",
+    "timeline",
+    "wait",
+]
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Loaded at first use: a worker needs a part of this only, and starts the sooner."""
+    where = _WHERE.get(name)
+    if where is None:
+        try:
+            return importlib.import_module(f"shoal.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"shoal.{name}":
+                raise
+            raise AttributeError(f"module 'shoal' has no attribute {name!r}") from None
+    value = getattr(importlib.import_module(where), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext shoal`: registers the magics and hooks; starts nothing."""
+    import shoal_kernelext
+
+    shoal_kernelext.load_ipython_extension(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    import shoal_kernelext
+
+    shoal_kernelext.unload_ipython_extension(shell)

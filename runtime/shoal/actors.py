@@ -1,0 +1,217 @@
+"""Actors: what `@shoal.remote` makes of a class, and the handles of its instances."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from shoal import options as opts
+from shoal.cluster import engine
+from shoal.engines.base import Engine, Work
+from shoal.functions import Definition, work_id
+from shoal.refs import ObjectRef
+from shoal.serial import unpack
+from shoal.signatures import checker
+
+NAMESPACE = "default"
+
+
+def method(*, num_returns: int = 1) -> Callable[[Any], Any]:
+    """Decorate an actor's method with options of its own, as Ray's @ray.method does."""
+    opts.check("method", {"num_returns": num_returns})
+
+    def mark(function: Any) -> Any:
+        function.__shoal_returns__ = num_returns
+        return function
+
+    return mark
+
+
+def _methods(cls: type) -> dict[str, int]:
+    """Names of the methods that can be called, with how many values each returns."""
+    found = {}
+    for name, member in inspect.getmembers(cls, callable):
+        if not name.startswith("__") or name == "__call__" and "__call__" in cls.__dict__:
+            found[name] = getattr(member, "__shoal_returns__", 1)
+    return found
+
+
+class ActorClass:
+    """A class whose instances live on the cluster, each in a process of its own: `Cls.remote(...)` makes one.
+
+    Follows https://docs.ray.io/en/latest/ray-core/actors.html
+    """
+
+    def __init__(
+        self, cls: Any, options: Any, definition: Any = None
+    ) -> None:
+        if isinstance(cls, str):  # Python calls it so where somebody subclasses it
+            raise TypeError(
+                f"class {cls} inherits from an actor class: inherit from the plain class and decorate the result"
+            )
+        self.__name__: str = cls.__name__
+        self.__doc__ = cls.__doc__
+        self.__module__ = cls.__module__
+        self.__wrapped__ = cls
+        self._options: dict[str, Any] = options
+        self._definition: Definition = definition or Definition(cls)
+        self._check: Callable[..., None] | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(f"{self.__name__} is an actor class: make an actor by {self.__name__}.remote(...)")
+
+    def options(self, **options: Any) -> ActorClass:
+        """The same class with other options; this one stays as it is."""
+        return ActorClass(self.__wrapped__, {**self._options, **opts.check("actor", options)}, self._definition)
+
+    def remote(self, *args: Any, **kwargs: Any) -> ActorHandle:
+        """Make an actor; returns its handle at once. Raises TypeError for arguments the constructor does not take.
+
+        An exception in the constructor is raised by each call of the actor (ActorDiedError).
+        """
+        if self._check is None:
+            self._check = checker(self.__wrapped__)
+        self._check(*args, **kwargs)
+        options = self._options
+        name, namespace = options.get("name") or "", options.get("namespace") or NAMESPACE
+        if options.get("get_if_exists"):
+            if not name:
+                raise ValueError("get_if_exists needs a name: options(name=…, get_if_exists=True)")
+            try:
+                return get_actor(name, namespace)
+            except ValueError:
+                pass
+        here = engine()
+        function = self._definition.id()
+        work = self._work(function, name, namespace)
+        actor = here.create_actor(work, args, kwargs)
+        return ActorHandle(ObjectRef._made(actor, here), self.__name__, function, _methods(self.__wrapped__))
+
+    def _work(self, function: bytes, name: str, namespace: str) -> Work:
+        demand = opts.resources(self._options, 1.0)
+        # As in Ray: one CPU to be placed and none while it lives, unless num_cpus says otherwise.
+        held = opts.resources(self._options, 0.0)
+        detached = self._options.get("lifetime") == "detached"
+        return Work(
+            id=work_id(function, "actor", name, namespace, sorted(demand.items()), sorted(held.items()), detached),
+            function=function,
+            name=self.__name__,
+            role="actor",
+            blob=self._definition.blob,
+            resources=demand,
+            held=held,
+            actor_name=name,
+            namespace=namespace,
+            detached=detached,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_check": None}
+
+    def __repr__(self) -> str:
+        return f"<actor class {self.__name__}>"
+
+
+class ActorHandle:
+    """What people hold of an actor; the actor ends when nobody can reach it any more."""
+
+    def __init__(self, ref: ObjectRef[Any], cls: str, function: bytes, methods: dict[str, int]) -> None:
+        self._ref = ref
+        self._class = cls
+        self._function = function
+        self._methods = methods
+
+    def __getattr__(self, name: str) -> ActorMethod:
+        methods = self.__dict__.get("_methods", {})
+        if name not in methods:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            raise AttributeError(
+                f"actor class {self.__dict__.get('_class')} has no method {name!r}; "
+                f"it has: {', '.join(m for m in methods if not m.startswith('_')) or 'none'}"
+            )
+        made = ActorMethod(self, name, methods[name])
+        # Kept, so that the next call finds it without asking; the method does not keep the handle in a cycle.
+        return made
+
+    def __dir__(self) -> list[str]:
+        return [*object.__dir__(self), *self._methods]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ActorHandle) and other._ref == self._ref
+
+    def __hash__(self) -> int:
+        return hash(self._ref)
+
+    def __repr__(self) -> str:
+        return f"Actor({self._class}, {self._ref.hex()})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ActorHandle, (self._ref, self._class, self._function, self._methods)
+
+
+class ActorMethod:
+    """One method of one actor: `handle.method.remote(...)`."""
+
+    __slots__ = ("_handle", "_name", "_returns", "_label")
+
+    def __init__(self, handle: ActorHandle, name: str, returns: int, label: str | None = None) -> None:
+        self._handle = handle
+        self._name = name
+        self._returns = returns
+        self._label = label
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(f"{self._name} is an actor's method: call it by .{self._name}.remote(...)")
+
+    def options(self, **options: Any) -> ActorMethod:
+        checked = opts.check("method", options)
+        returned = checked.get("num_returns")
+        return ActorMethod(
+            self._handle, self._name, self._returns if returned is None else returned, checked.get("name")
+        )
+
+    def remote(self, *args: Any, **kwargs: Any) -> Any:
+        """Submit a call; returns its ref at once. Calls from one caller run in their order."""
+        handle = self._handle
+        works = _works(handle)
+        key = (self._name, self._returns, self._label)
+        work = works.get(key)
+        if work is None:
+            label = self._label or f"{handle._class}.{self._name}"
+            work = works[key] = Work(
+                id=work_id(handle._function, "method", *key),
+                function=handle._function,
+                name=label,
+                role="method",
+                blob=lambda: b"",
+                returns=self._returns,
+                method=self._name,
+            )
+        refs = handle._ref._engine.call(handle._ref.binary(), work, args, kwargs)
+        if len(refs) == 1:
+            return refs[0]
+        return refs or None
+
+
+def _works(handle: ActorHandle) -> dict[Any, Work]:
+    works: dict[Any, Work] = handle.__dict__.setdefault("_made", {})
+    return works
+
+
+def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
+    """The actor of that name; ValueError where none is alive. https://docs.ray.io/en/latest/ray-core/actors/named-actors.html"""
+    if not name:
+        raise ValueError("an actor's name is not empty")
+    here: Engine = engine()
+    found = here.find_actor(name, namespace or NAMESPACE)
+    if found is None:
+        raise ValueError(f"no actor named {name!r} is alive: it ended, or was made in another namespace")
+    actor, function, cls_name = found
+    here.counts.add(actor)
+    ref: ObjectRef[Any] = ObjectRef._made(actor, here)
+    cls = unpack(here.fetch_class(function))
+    return ActorHandle(ref, cls_name, function, _methods(cls))
+
+

@@ -1,0 +1,291 @@
+"""This process's cluster: started, found, joined, left."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import pickle
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shoal import current as _engine_here
+from shoal.config import Settings, clusters_dir, default_cpus, default_memory
+from shoal.engines.base import Engine, Output
+from shoal.engines.inline import InlineEngine
+from shoal.engines.local import LocalEngine, connect
+from shoal.exceptions import ClusterDiedError, ClusterError, ClusterNotFoundError
+from shoal.shield import Shield
+from shoal.wire import check_peer, encode
+
+if TYPE_CHECKING:
+    from shoal.feed import Feed
+
+PROTOCOL = 1
+START = 30.0
+"""Seconds that a hub may take to start; it takes a tenth of one."""
+STORE_SHARE = 0.3
+"""Part of the memory that objects may take, as in Ray."""
+
+
+class Cluster:
+    """A connection to a cluster; made by `start`, `connect` or `inline`."""
+
+    def __init__(self, engine: Engine, name: str, folder: Path | None, process: subprocess.Popen[bytes] | None) -> None:
+        self.engine = engine
+        self.name = name
+        self.folder = folder
+        self._process = process
+        self._feed: Feed | None = None
+        self._pid = os.getpid()
+
+    @property
+    def alive(self) -> bool:
+        return self.engine.alive
+
+    def feed(self) -> Feed:
+        """The stream of what happens here, opened at first use."""
+        if self._feed is None:
+            from shoal.feed import Feed
+
+            self.engine.query("feed")
+            assert self.folder is not None, "the inline engine answers the query with an error"
+            self._feed = Feed(self.folder)
+        return self._feed
+
+    def on_output(self, handler: Callable[[Output], None]) -> Callable[[], None]:
+        """Have `handler` called with what tasks print, in some thread; returns its removal."""
+        if isinstance(self.engine, LocalEngine):
+            return self.engine.on_output(handler)
+        return lambda: None
+
+    def cancel_cell(self, cell: str, actors_too: bool = False) -> int:
+        """Cancel all that the cell launched and is not done; returns how many tasks that were."""
+        return self.engine.cancel_cell(cell, actors_too)
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.engine.query("status")
+        return found
+
+    def linger(self, seconds: float) -> None:
+        """Have the cluster wait so long for somebody after this process has gone."""
+        if isinstance(self.engine, LocalEngine):
+            self.engine.linger(seconds)
+
+    def close(self, stop: bool = True) -> None:
+        """Leave; the cluster ends with its last client, or at once where `stop`."""
+        if self._feed is not None:
+            self._feed.close()
+            self._feed = None
+        if self.alive and stop and self._process is not None:
+            try:
+                self.engine.query("stop")
+            except ClusterDiedError:
+                pass  # it took us at our word before it could answer
+        self.engine.close()
+        if self._process is not None and stop:
+            self._process.wait(START)
+
+
+class _Here:
+    cluster: Cluster | None = None
+    watchers: tuple[Callable[[Cluster | None], None], ...] = ()
+    interactive: bool = False
+    at_exit: bool = False
+
+
+_here = _Here()
+
+
+def current() -> Cluster | None:
+    """This process's cluster; None before first use, and after its hub died."""
+    cluster = _here.cluster
+    if cluster is not None and cluster._pid != os.getpid():
+        return None  # a fork of a driver is not a driver
+    return cluster
+
+
+def interactive(on: bool | None = None) -> bool:
+    """Whether this process is a notebook, where cells are run again; the extension says so with `on`."""
+    if on is not None:
+        _here.interactive = on
+    return _here.interactive
+
+
+def engine() -> Engine:
+    """What this process's work goes to: a worker's own, or the driver's cluster, started when there is none."""
+    here = _engine_here.peek()
+    if here is not None and here.alive:
+        return here
+    return ensure().engine
+
+
+def use(cluster: Cluster | None) -> None:
+    if cluster is not None and not _here.at_exit:
+        _here.at_exit = True
+        atexit.register(leave)
+    _here.cluster = cluster
+    _engine_here.set_engine(None if cluster is None else cluster.engine)
+
+
+def ensure() -> Cluster:
+    """This process's cluster, started when there is none; a dead one is replaced."""
+    cluster = current()
+    if cluster is not None and not cluster.alive:
+        leave()
+        cluster = None
+    if cluster is None:
+        cluster = start()
+        use(cluster)
+    return cluster
+
+
+def leave(stop: bool = True) -> None:
+    cluster = current()
+    use(None)
+    if cluster is not None:
+        cluster.close(stop)
+
+
+def start(
+    *,
+    cpus: int | None = None,
+    gpus: int = 0,
+    memory: int | None = None,
+    store: int | None = None,
+    resources: dict[str, float] | None = None,
+    name: str | None = None,
+    linger: float | None = None,
+) -> Cluster:
+    """Start a cluster on this machine and connect to it.
+
+    Args: `cpus` as many tasks run at once; `memory` and `store` (shared objects) in bytes; `linger` seconds that it
+    outlives its last client. Raises ValueError for sizes that make no sense, ClusterError when it does not start.
+    """
+    cpus = default_cpus() if cpus is None else cpus
+    if cpus < 0 or int(cpus) != cpus:
+        raise ValueError(f"num_cpus={cpus} makes no cluster: give a whole number, 1 or more")
+    total = default_memory() if memory is None else memory
+    settings = Settings(
+        name=name or f"{os.getpid()}-{secrets.token_hex(3)}",
+        cpus=int(cpus),
+        gpus=gpus,
+        memory=total,
+        store=int(total * STORE_SHARE) if store is None else store,
+        resources=tuple((resources or {}).items()),
+        **({} if linger is None else {"linger": linger}),
+    )
+    folder = clusters_dir() / settings.name
+    if folder.exists():
+        if running(settings.name):
+            raise ClusterError(f"a cluster named {settings.name!r} runs already: connect to it, or choose another name")
+        shutil.rmtree(folder)
+    process, log = _launch(settings)
+    try:
+        cluster = _connect(folder, process)
+    except ClusterDiedError:
+        process.kill()
+        process.wait()
+        said = os.pread(log, 2000, 0).decode(errors="replace").strip()
+        raise ClusterError(f"the cluster did not start: {said.splitlines()[-1] if said else 'no word from it'}") from None
+    finally:
+        os.close(log)
+    return cluster
+
+
+def _launch(settings: Settings) -> tuple[subprocess.Popen[bytes], int]:
+    log = os.memfd_create("shoal-log") if hasattr(os, "memfd_create") else os.open(os.devnull, os.O_RDWR)
+    roots = [p for p in sys.path if p]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(roots))}
+    process = subprocess.Popen(
+        # -s -E would lose PYTHONPATH; -u keeps the log whole should it crash
+        [sys.executable, "-u", "-m", "shoal.hub.main", json.dumps(asdict(settings))],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        env=environment,
+        start_new_session=True,
+    )
+    return process, log
+
+
+def _connect(folder: Path, process: subprocess.Popen[bytes] | None) -> Cluster:
+    deadline = time.monotonic() + START
+    while True:
+        try:
+            sock = connect(folder / "hub.sock", time.monotonic() + 0.2)
+            break
+        except ClusterDiedError:
+            if (process is not None and process.poll() is not None) or time.monotonic() > deadline:
+                raise
+    check_peer(sock)
+    sock.sendall(encode([("hello", PROTOCOL, sys.version)]))
+    tag, answer = _first_answer(sock)
+    if tag != "welcome":
+        sock.close()
+        raise ClusterError(str(answer))
+    engine = LocalEngine(sock, folder, int(answer), shield=Shield())
+    return Cluster(engine, folder.name, folder, process)
+
+
+def _first_answer(sock: socket.socket) -> tuple[str, Any]:
+    def exactly(count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            chunk = sock.recv(count - len(data))
+            if not chunk:
+                raise ClusterDiedError("the hub hung up")
+            data += chunk
+        return data
+
+    messages = pickle.loads(exactly(int.from_bytes(exactly(4), "little")))
+    tag, answer = messages[0]
+    return tag, answer
+
+
+def connect_to(name: str) -> Cluster:
+    """Join a running cluster of this user; "auto" takes the youngest. Raises ClusterNotFoundError."""
+    names = running_names()
+    if name == "auto":
+        if not names:
+            raise ClusterNotFoundError("no cluster of yours runs on this machine: shoal.init() starts one")
+        name = names[-1]
+    elif name not in names:
+        known = ", ".join(names) or "none"
+        raise ClusterNotFoundError(f"no cluster named {name!r} runs (running: {known})")
+    return _connect(clusters_dir() / name, None)
+
+
+def inline() -> Cluster:
+    """A cluster in the caller's thread: for debugging, docs and tests."""
+    return Cluster(InlineEngine(), "inline", None, None)
+
+
+def running(name: str) -> bool:
+    """Whether a hub of that name listens. Leftovers of one that was killed with its zygote are removed."""
+    folder = clusters_dir() / name
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.connect(str(folder / "hub.sock"))
+        return True
+    except ConnectionRefusedError:
+        shutil.rmtree(folder, ignore_errors=True)
+        return False
+    except OSError:
+        return False
+    finally:
+        sock.close()
+
+
+def running_names() -> list[str]:
+    """This user's clusters on this machine, oldest first."""
+    folders = sorted((p for p in clusters_dir().iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime)
+    return [p.name for p in folders if running(p.name)]

@@ -1,0 +1,88 @@
+"""Settings of a cluster: what this machine offers and what the environment overrides.
+
+SHOAL_DIR     folder of the clusters' sockets (default: shoal-UID in the system's temporary folder)
+SHOAL_CPUS    CPUs a cluster has by default
+SHOAL_MEMORY  bytes of memory a cluster may count on by default
+SHOAL_ADDRESS name of the cluster that init() connects to
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from shoal.exceptions import ClusterError
+
+LINGER_RESTART = 15 * 60.0
+"""Seconds a cluster waits for a kernel that restarts."""
+GRACE = 2.0
+"""Seconds a cluster without clients lives on: long enough to reconnect, short enough to leave nothing behind."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a hub is started with; CPUs may be fractional only in tasks' demands, not here."""
+
+    name: str
+    cpus: int
+    gpus: int
+    memory: int
+    store: int
+    resources: tuple[tuple[str, float], ...] = ()
+    linger: float = GRACE
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+def default_cpus() -> int:
+    """The least of the affinity mask and the cgroup's quota; SHOAL_CPUS overrides it."""
+    if override := os.environ.get("SHOAL_CPUS"):
+        return max(1, int(override))
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, _, period = _read("/sys/fs/cgroup/cpu.max").strip().partition(" ")
+    if not quota:  # cgroup v1
+        quota = _read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").strip()
+        period = _read("/sys/fs/cgroup/cpu/cpu.cfs_period_us").strip()
+    if quota.isdigit() and period.isdigit() and int(period):
+        count = min(count, max(1, int(quota) // int(period)))
+    return max(1, count)
+
+
+def default_memory() -> int:
+    """Bytes: the least of the machine's memory and the cgroup's limit; SHOAL_MEMORY overrides it."""
+    if override := os.environ.get("SHOAL_MEMORY"):
+        return int(override)
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        if (limit := _read(path).strip()).isdigit():
+            total = min(total, int(limit))
+    return total
+
+
+def clusters_dir() -> Path:
+    """The folder of this user's clusters: made with mode 0700, its owner checked.
+
+    Raises ClusterError when it belongs to somebody else, is open to others, or is too long for a socket.
+    """
+    if sys.platform == "win32":
+        raise ClusterError("shoal needs Unix sockets and fork: on Windows run it inside WSL2")
+    override = os.environ.get("SHOAL_DIR")
+    path = Path(override) if override else Path(tempfile.gettempdir()) / f"shoal-{os.getuid()}"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise ClusterError(f"{path} does not belong to you: set SHOAL_DIR to a folder of your own")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        raise ClusterError(f"{path} is open to other users: chmod 700 {path}, or set SHOAL_DIR to another folder")
+    if len(os.fsencode(path)) > 70:  # a Unix socket's path ends at 107 bytes
+        raise ClusterError(f"{path} is too long a path for a Unix socket: set SHOAL_DIR to a shorter one")
+    return path

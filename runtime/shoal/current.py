@@ -1,0 +1,39 @@
+"""The engine of this process: what refs, remote functions and actor handles work on.
+
+A driver's is set by `shoal.cluster`, a worker's at its start. It lies below everything that needs it, so that refs can
+be unpickled anywhere without anybody importing upwards.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from shoal.exceptions import ClusterError
+
+if TYPE_CHECKING:
+    from shoal.engines.base import Engine
+
+
+class _Holder:
+    engine: Engine | None = None
+    pid: int = 0
+
+
+_holder = _Holder()
+
+
+def set_engine(engine: Engine | None) -> None:
+    _holder.engine, _holder.pid = engine, os.getpid()
+
+
+def peek() -> Engine | None:
+    """The engine, or None; a process that was forked from a driver has none."""
+    return _holder.engine if _holder.pid == os.getpid() else None
+
+
+def engine() -> Engine:
+    """This process's engine; raises ClusterError where there is none."""
+    if _holder.engine is None:
+        raise ClusterError("no cluster runs here: call shoal.init() first")
+    return _holder.engine

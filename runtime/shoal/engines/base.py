@@ -1,0 +1,99 @@
+"""The seam between what people hold and what runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from shoal.refs import ObjectRef
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """A remote function, an actor class or an actor method, with its options: what `submit` is given.
+
+    `role` is "task", "actor" or "method". `blob()` is the pickled function or class, made once.
+    """
+
+    id: bytes
+    function: bytes
+    name: str
+    role: str
+    blob: Callable[[], bytes]
+    resources: dict[str, float] = field(default_factory=dict)
+    returns: int = 1
+    retries: int = 0
+    method: str = ""
+    actor_name: str = ""
+    namespace: str = ""
+    detached: bool = False
+    held: dict[str, float] = field(default_factory=dict)
+    """What an actor keeps while it lives; `resources` is what it needs to be placed."""
+
+
+class Output(NamedTuple):
+    """Something a task printed (`stream` "stdout" or "stderr", `data` text) or showed ("display", a mime bundle)."""
+
+    cell: str | None
+    task: str
+    stream: str
+    data: Any
+
+
+class Counts(Protocol):
+    """Who counts the refs of this process."""
+
+    def add(self, object_id: bytes, /) -> None: ...
+
+    @property
+    def drop(self) -> Callable[[bytes], None]: ...
+
+
+class Engine(Protocol):
+    """What runs work. Ids are bytes; values and errors come back as Python objects.
+
+    Every method may be called from any thread. `get` raises the error of the first ref that failed.
+    """
+
+    name: str
+
+    @property
+    def alive(self) -> bool: ...
+
+    @property
+    def counts(self) -> Counts: ...
+
+    def submit(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[ObjectRef[Any]]: ...
+
+    def create_actor(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes: ...
+
+    def call(
+        self, actor: bytes, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> list[ObjectRef[Any]]: ...
+
+    def put(self, value: Any) -> ObjectRef[Any]: ...
+
+    def get(self, ids: Sequence[bytes], timeout: float | None, writable: bool = False) -> list[Any]: ...
+
+    def wait(self, ids: Sequence[bytes], num_returns: int, timeout: float | None) -> set[bytes]:
+        """Ids that are ready, at least `num_returns` of them unless time ran out; all that are known to be."""
+
+    def when_ready(self, object_id: bytes, call: Callable[[], None]) -> None: ...
+
+    def cancel(self, task: bytes, force: bool, recursive: bool) -> None: ...
+
+    def cancel_cell(self, cell: str, actors_too: bool) -> int: ...
+
+    def kill(self, actor: bytes) -> None: ...
+
+    def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str] | None:
+        """A named actor: its id, the id of its class and the class's name."""
+
+    def fetch_class(self, function: bytes) -> bytes:
+        """The pickled class of an actor, for a handle that came by name."""
+
+    def query(self, what: str, *args: Any) -> Any:
+        """Cold questions: "resources", "nodes", "timeline", "status", …"""
+
+    def close(self) -> None: ...

@@ -1,0 +1,262 @@
+"""The engine `inline`: runs everything in the caller's thread at the moment it is submitted.
+
+Deterministic and easy to step through with a debugger. Values are packed and unpacked all the same, so what could not
+travel fails here too, and what `get` returns is never the caller's own object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import types
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from shoal import context
+from shoal.counts import RefCounts
+from shoal.engines.base import Work
+from shoal.errors import named_error, pack_error, unpack_error
+from shoal.exceptions import ActorDiedError, EngineUnavailable, GetTimeoutError, ObjectLostError
+from shoal.ids import IdMaker, returns
+from shoal.refs import ObjectRef
+from shoal.serial import Packed, pack, unpack
+
+
+class _Actor:
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.instance: Any = None
+        self.died: str | None = None
+
+
+class InlineEngine:
+    """See `shoal.engines.base.Engine`. Nothing is ever pending, so `wait` and `cancel` have little to do."""
+
+    name = "inline"
+    alive = True
+
+    def __init__(self) -> None:
+        self._ids = IdMaker()
+        self._values: dict[bytes, tuple[Packed, bool]] = {}
+        self._functions: dict[bytes, Any] = {}
+        self._actors: dict[bytes, _Actor] = {}
+        self._names: dict[tuple[str, str], bytes] = {}
+        self._blobs: dict[bytes, bytes] = {}
+        self._pins: dict[bytes, int] = {}
+        self._history: list[list[Any]] = []
+        self.counts = RefCounts(lambda i: None, self._unreferenced)
+
+    # lifetimes: an object lives while a ref or a container of it does
+
+    def _unreferenced(self, object_id: bytes) -> None:
+        if self._pins.get(object_id):
+            return
+        found = self._values.pop(object_id, None)
+        if found is not None:
+            for inner in found[0].contained:
+                self._pins[inner] -= 1
+                if not self._pins[inner]:
+                    del self._pins[inner]
+                    if inner not in self.counts:
+                        self._unreferenced(inner)
+        actor = self._actors.get(object_id)
+        if actor is not None and actor.died is None and not actor.work.detached:
+            self._end(object_id, "its last handle is gone")
+
+    def _keep(self, object_id: bytes, packed: Packed, failed: bool) -> None:
+        for inner in packed.contained:
+            self._pins[inner] = self._pins.get(inner, 0) + 1
+        self._values[object_id] = (packed, failed)
+
+    # work
+
+    def submit(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[ObjectRef[Any]]:
+        return self._run(work, lambda: self._function(work), args, kwargs)
+
+    def call(
+        self, actor: bytes, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> list[ObjectRef[Any]]:
+        def method() -> Any:
+            record = self._actors.get(actor)
+            reason = "it ended with its last handle" if record is None else record.died
+            if record is None or reason is not None:
+                raise ActorDiedError(f"{work.name}(): the actor is dead: {reason}")
+            return getattr(record.instance, work.method)
+
+        return self._run(work, method, args, kwargs)
+
+    def create_actor(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+        self.counts.settle()
+        actor = self._ids.next()
+        if work.actor_name:
+            if (work.namespace, work.actor_name) in self._names:
+                raise ValueError(f"there is an actor named {work.actor_name!r} already")
+            self._names[work.namespace, work.actor_name] = actor
+        record = self._actors[actor] = _Actor(work)
+        self.counts.add_new(actor)
+
+        def construct(*a: Any, **k: Any) -> None:
+            record.instance = self._function(work)(*a, **k)
+
+        for ref in self._run(work, lambda: construct, args, kwargs):
+            packed, failed = self._values[ref.binary()]
+            if failed:
+                self._end(actor, f"its constructor failed: {unpack_error(packed)}")
+        return actor
+
+    def _function(self, work: Work) -> Any:
+        if work.function not in self._functions:
+            self._blobs[work.function] = work.blob()
+            self._functions[work.function] = unpack(self._blobs[work.function])
+        return self._functions[work.function]
+
+    def _run(
+        self, work: Work, find: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> list[ObjectRef[Any]]:
+        self.counts.settle()
+        task = self._ids.next()
+        count = 1 if work.role == "actor" else work.returns
+        ids = returns(task, count)
+        started = time.time()
+        error: BaseException | None = None
+        packed_args = pack((args, kwargs), "an argument")
+        for inner in packed_args.contained:
+            self._pins[inner] = self._pins.get(inner, 0) + 1
+        try:
+            failed = self._failed_argument((*args, *kwargs.values()))
+            if failed is not None:
+                values, bad = [failed] * count, True
+            else:
+                with self._inside(task):
+                    values, bad = self._execute(work, find, packed_args), False
+        except Exception as raised:
+            error = raised
+            values, bad = [pack_error(raised, work.name)] * count, True
+        except KeyboardInterrupt:
+            values, bad = [named_error("TaskCancelledError", f"{work.name}() was cancelled")] * count, True
+        for inner in packed_args.contained:
+            self._pins[inner] -= 1
+        for object_id, value in zip(ids, values, strict=True):
+            self._keep(object_id, value, bad)
+            self.counts.add_new(object_id)
+        name = type(error).__name__ if error is not None else None
+        self._history.append(
+            [task.hex(), work.name, context.get_cell(), "FAILED" if bad else "FINISHED", "0", None, None,
+             started, started, time.time(), name]
+        )  # fmt: skip
+        return [ObjectRef._made(i, self) for i in ids]
+
+    def _execute(self, work: Work, find: Callable[[], Any], packed: Packed) -> list[Packed]:
+        function = find()
+        args, kwargs = unpack(packed.stream, [bytes(b) for b in packed.buffers])
+        args = tuple(self._resolve(a) for a in args)
+        value = function(*args, **{k: self._resolve(v) for k, v in kwargs.items()})
+        if type(value) is types.CoroutineType:
+            import asyncio
+
+            value = asyncio.run(value)
+        if work.role == "actor" or work.returns == 1:
+            return [pack(value, f"what {work.name}() returned")]
+        if work.returns == 0:
+            return []
+        if isinstance(value, types.GeneratorType):
+            value = list(value)
+        if not isinstance(value, (tuple, list)) or len(value) != work.returns:
+            raise ValueError(
+                f"{work.name}() has num_returns={work.returns} but returned {type(value).__name__}: "
+                f"return a tuple or list of {work.returns}"
+            )
+        return [pack(v, f"what {work.name}() returned") for v in value]
+
+    def _resolve(self, value: Any) -> Any:
+        return self.get([value.binary()], None)[0] if type(value) is ObjectRef else value
+
+    def _failed_argument(self, arguments: Sequence[Any]) -> Packed | None:
+        for argument in arguments:
+            if type(argument) is ObjectRef:
+                packed, failed = self._values[argument.binary()]
+                if failed:
+                    return packed
+        return None
+
+    @contextlib.contextmanager
+    def _inside(self, task: bytes) -> Iterator[None]:
+        outer = context.get_task()
+        context.set_task(task)
+        try:
+            yield
+        finally:
+            context.set_task(outer)
+
+    # objects
+
+    def put(self, value: Any) -> ObjectRef[Any]:
+        self.counts.settle()
+        object_id = self._ids.next()
+        self._keep(object_id, pack(value), False)
+        self.counts.add_new(object_id)
+        return ObjectRef._made(object_id, self)
+
+    def get(self, ids: Sequence[bytes], timeout: float | None, writable: bool = False) -> list[Any]:
+        self.counts.settle()
+        for object_id in ids:
+            if object_id in self._values and self._values[object_id][1]:
+                raise unpack_error(self._values[object_id][0])
+        out = []
+        for object_id in ids:
+            if object_id not in self._values:
+                raise ObjectLostError("the object is gone: every ref to it was dropped")
+            packed = self._values[object_id][0]
+            out.append(unpack(packed.stream, [(bytearray if writable else bytes)(b) for b in packed.buffers]))
+        return out
+
+    def wait(self, ids: Sequence[bytes], num_returns: int, timeout: float | None) -> set[bytes]:
+        if not all(i in self._values for i in ids):
+            raise GetTimeoutError("an object that was never made will not come")
+        return set(ids)
+
+    def when_ready(self, object_id: bytes, call: Callable[[], None]) -> None:
+        call()
+
+    # the rest
+
+    def cancel(self, task: bytes, force: bool, recursive: bool) -> None:
+        """Whatever there is has finished already."""
+
+    def cancel_cell(self, cell: str, actors_too: bool) -> int:
+        return 0
+
+    def kill(self, actor: bytes) -> None:
+        self._end(actor, "it was killed by shoal.kill()")
+
+    def _end(self, actor: bytes, reason: str) -> None:
+        record = self._actors[actor]
+        if record.died is None:
+            record.died, record.instance = reason, None
+            if self._names.get((record.work.namespace, record.work.actor_name)) == actor:
+                del self._names[record.work.namespace, record.work.actor_name]
+
+    def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str] | None:
+        actor = self._names.get((namespace, name))
+        if actor is None:
+            return None
+        work = self._actors[actor].work
+        return actor, work.function, work.name
+
+    def fetch_class(self, function: bytes) -> bytes:
+        return self._blobs[function]
+
+    def query(self, what: str, *args: Any) -> Any:
+        if what == "resources":
+            return {"CPU": 1.0}, {"CPU": 1.0}
+        if what == "nodes":
+            return [{"NodeID": "inline", "Alive": True, "Resources": {"CPU": 1.0}, "Labels": {}}]
+        if what == "history":
+            return self._history
+        if what == "status":
+            return {"name": "inline", "workers": 0, "tasks": 0, "objects": len(self._values)}
+        raise EngineUnavailable(f"the engine 'inline' has no {what}: use the engine 'local' for it")
+
+    def close(self) -> None:
+        self._values.clear()
+        self._actors.clear()

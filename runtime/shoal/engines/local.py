@@ -1,0 +1,389 @@
+"""The engine `local`: this process's side of a cluster on this machine. Drivers and workers use the same.
+
+What a process submits it owns: the hub sends it the values unasked. Values that others own are fetched once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from shoal import context
+from shoal.counts import RefCounts
+from shoal.engines.base import Output, Work
+from shoal.errors import unpack_error
+from shoal.exceptions import ClusterDiedError, GetTimeoutError
+from shoal.ids import IdMaker, returns
+from shoal.link import Link
+from shoal.refs import ObjectRef
+from shoal.segments import HubSegments
+from shoal.serial import Packed, pack, pack_call, unpack
+from shoal.shield import Shield
+from shoal.store import LARGE, Store
+from shoal.wire import Message
+
+
+class _Waiter:
+    """Counts down until enough of what it waits for is ready, or something has failed."""
+
+    __slots__ = ("left", "failed", "call")
+
+    def __init__(self, left: int, call: Callable[[], None] | None = None) -> None:
+        self.left = left
+        self.failed = False
+        self.call = call
+
+
+class LocalEngine:
+    """See `shoal.engines.base.Engine`."""
+
+    name = "local"
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        folder: Path,
+        client: int,
+        *,
+        shield: Shield,
+        on_message: Callable[[Message], None] | None = None,
+        on_lost: Callable[[], None] = lambda: None,
+        blocking: Callable[[], AbstractContextManager[None]] = nullcontext,
+        attend: bool = True,
+    ) -> None:
+        self._ids = IdMaker()
+        self._values: dict[bytes, tuple[Any, ...]] = {}
+        self._waiting: dict[bytes, list[_Waiter]] = {}
+        self._expected: set[bytes] = set()
+        self._known: set[bytes] = set()
+        self._environment: tuple[Any, ...] | None = None
+        self._environments = itertools.count(1)
+        self._environment_id = 0
+        self._answers: dict[int, tuple[bool, Any]] = {}
+        self._questions = itertools.count(1)
+        self._on_message = on_message
+        self._blocking = blocking
+        self._outputs: list[Callable[[Output], None]] = []
+        self._lock = threading.Lock()
+        self.counts = RefCounts(self._first_ref, self._last_ref)
+        self._segments = HubSegments(folder, client, shield)
+        self.store = Store(self._segments, self.counts.add, self.counts.drop)
+        self.link = Link(
+            sock,
+            self._dispatch,
+            shield=shield,
+            tick=self.counts.settle,
+            busy=lambda: len(self.counts) > 0,
+            on_lost=on_lost,
+            attend_socket=attend,
+        )
+
+    @property
+    def alive(self) -> bool:
+        return not self.link.lost
+
+    # refs
+
+    def _first_ref(self, object_id: bytes) -> None:
+        self.link.append(("borrow", (object_id,)))
+
+    def _last_ref(self, object_id: bytes) -> None:
+        self._values.pop(object_id, None)
+        self._expected.discard(object_id)
+        self.link.append(("release", (object_id,)))
+
+    # work
+
+    def submit(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[ObjectRef[Any]]:
+        return self._send(work, None, args, kwargs)
+
+    def call(
+        self, actor: bytes, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> list[ObjectRef[Any]]:
+        return self._send(work, actor, args, kwargs)
+
+    def create_actor(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+        actor = self._ids.next()
+        if work.actor_name:
+            self.query("claim_name", work.actor_name, work.namespace)
+        self.counts.add_new(actor)
+        self._send(work, actor, args, kwargs)
+        return actor
+
+    def _send(
+        self, work: Work, actor: bytes | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> list[ObjectRef[Any]]:
+        if work.id not in self._known:
+            self._define(work)
+        environment = self._current_environment()
+        payload, slots, deps, holds, keep = self._pack(args, kwargs)
+        task = self._ids.next()
+        ids = () if work.role == "actor" else returns(task, work.returns)
+        for object_id in ids:
+            self._expected.add(object_id)
+            self.counts.add_new(object_id)
+        self.link.post(
+            (
+                "submit", task, work.id, actor, context.get_cell(), context.get_task(), environment,
+                payload, slots, deps, holds,
+            )
+        )  # fmt: skip
+        del keep  # until here the objects made of large arguments were held by their refs
+        return [ObjectRef._made(object_id, self) for object_id in ids]
+
+    def _define(self, work: Work) -> None:
+        if work.function not in self._known:
+            self.link.append(("function", work.function, work.blob()))
+            self._known.add(work.function)
+        self.link.append(
+            (
+                "kind", work.id, work.function, work.name, work.role, work.resources, work.held, work.returns,
+                work.retries, work.method, work.actor_name, work.namespace, work.detached,
+            )
+        )  # fmt: skip
+        self._known.add(work.id)
+
+    def _current_environment(self) -> int:
+        """The number of this process's cwd, sys.path and environment variables as they are now; sent when new."""
+        try:
+            cwd = os.getcwd()
+        except FileNotFoundError:
+            cwd = ""
+        environ = os.environ._data  # type: ignore[attr-defined]  # encoded: comparing costs no decoding
+        before = self._environment
+        if before is None or before[0] != cwd or before[1] != sys.path or before[2] != environ:
+            self._environment = (cwd, list(sys.path), dict(environ))
+            self._environment_id = next(self._environments)
+            self.link.append(("environment", self._environment_id, cwd, list(sys.path), dict(os.environ)))
+        return self._environment_id
+
+    def _pack(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Any, tuple[int | str, ...], tuple[bytes, ...], tuple[bytes, ...], list[ObjectRef[Any]]]:
+        """Arguments for the wire: refs at the top level are cut out and become dependencies at their slots."""
+        slots: list[int | str] = []
+        deps: list[bytes] = []
+        keep: list[ObjectRef[Any]] = []
+
+        def cut(slot: int | str, value: Any) -> Any:
+            if type(value) is ObjectRef:
+                slots.append(slot)
+                deps.append(value.binary())
+                return None
+            return value
+
+        if any(type(a) is ObjectRef for a in args) or any(type(a) is ObjectRef for a in kwargs.values()):
+            args = tuple(cut(i, a) for i, a in enumerate(args))
+            kwargs = {k: cut(k, a) for k, a in kwargs.items()}
+        packed = pack_call(args, kwargs)
+        if packed.size >= LARGE:
+
+            def put_large(slot: int | str, value: Any) -> Any:
+                alone = pack(value, f"argument {slot}")
+                if alone.size < LARGE:
+                    return value
+                ref = self._put(alone)
+                keep.append(ref)
+                return cut(slot, ref)
+
+            args = tuple(put_large(i, a) for i, a in enumerate(args))
+            kwargs = {k: put_large(k, a) for k, a in kwargs.items()}
+            packed = pack_call(args, kwargs)
+        payload = packed.stream if not packed.buffers else (packed.stream, [bytes(b) for b in packed.buffers])
+        return payload, tuple(slots), tuple(deps), packed.contained, keep
+
+    # objects
+
+    def put(self, value: Any) -> ObjectRef[Any]:
+        return self._put(pack(value))
+
+    def _put(self, packed: Packed) -> ObjectRef[Any]:
+        object_id = self._ids.next()
+        place = self.place(packed)
+        self._values[object_id] = place
+        self.counts.add_new(object_id)
+        self.link.post(("put", object_id, place, packed.contained))
+        return ObjectRef._made(object_id, self)
+
+    def place(self, packed: Packed) -> tuple[Any, ...]:
+        """A value as it travels: in the message when small, else in shared memory."""
+        if packed.size >= LARGE:
+            return self.store.put(packed)
+        return ("i", packed.stream, [bytes(b) for b in packed.buffers])
+
+    def load(self, object_id: bytes, value: tuple[Any, ...], writable: bool = False) -> Any:
+        """The Python object of a value; raises it if it is an error."""
+        tag = value[0]
+        if tag == "i":
+            buffers = [bytearray(b) for b in value[2]] if writable else value[2]
+            return unpack(value[1], buffers)
+        if tag == "s":
+            return self.store.load(object_id, value, writable)
+        raise unpack_error(Packed(value[1], value[2], ()))
+
+    def get(self, ids: Sequence[bytes], timeout: float | None, writable: bool = False) -> list[Any]:
+        values = self._values
+        missing = {i for i in ids if i not in values}
+        if missing and not self._any_failed(ids):
+            waiter = _Waiter(len(missing))
+            if not self._await(missing, waiter, timeout):
+                raise GetTimeoutError(f"{waiter.left} of {len(ids)} objects were not ready after {timeout:g} s")
+        if self._any_failed(ids):  # though earlier ones may still run
+            ids = [i for i in ids if i in values and values[i][0] == "e"]
+        return [self.load(i, values[i], writable) for i in ids]
+
+    def _any_failed(self, ids: Sequence[bytes]) -> bool:
+        values = self._values
+        return any(i in values and values[i][0] == "e" for i in ids)
+
+    def wait(self, ids: Sequence[bytes], num_returns: int, timeout: float | None) -> set[bytes]:
+        values = self._values
+        missing = {i for i in ids if i not in values}
+        short = num_returns - (len(ids) - len(missing))
+        if short > 0:
+            self._await(missing, _Waiter(short), timeout, errors_end_it=False)
+        return {i for i in ids if i in values}
+
+    def _await(
+        self, missing: set[bytes], waiter: _Waiter, timeout: float | None, errors_end_it: bool = True
+    ) -> bool:
+        with self._lock:
+            for object_id in missing:
+                if object_id in self._values:
+                    self._count_down(waiter, object_id)
+                else:
+                    self._waiting.setdefault(object_id, []).append(waiter)
+            unasked = [i for i in missing if i not in self._expected]
+            self._expected.update(unasked)
+        if unasked:
+            self.link.append(("fetch", tuple(unasked)))
+
+        def ready() -> bool:
+            return waiter.left <= 0 or (waiter.failed and errors_end_it)
+
+        try:
+            with self._blocking():
+                return self.link.wait(ready, timeout)
+        finally:
+            if waiter.left > 0:
+                with self._lock:
+                    for object_id in missing:
+                        waiters = self._waiting.get(object_id)
+                        if waiters is not None and waiter in waiters:
+                            waiters.remove(waiter)
+                            if not waiters:
+                                del self._waiting[object_id]
+
+    def when_ready(self, object_id: bytes, call: Callable[[], None]) -> None:
+        waiter = _Waiter(1, call)
+        unasked = False
+        with self._lock:
+            if object_id not in self._values:
+                self._waiting.setdefault(object_id, []).append(waiter)
+                unasked = object_id not in self._expected
+                self._expected.add(object_id)
+                waiter = _Waiter(2)
+        if waiter.left == 1:
+            call()
+            return
+        self.link.attend()
+        if unasked:
+            self.link.post(("fetch", (object_id,)))
+
+    def _count_down(self, waiter: _Waiter, object_id: bytes) -> None:
+        waiter.left -= 1
+        if self._values[object_id][0] == "e":
+            waiter.failed = True
+
+    # messages from the hub
+
+    def _dispatch(self, message: Message) -> None:
+        tag = message[0]
+        if tag == "ready":
+            _, object_id, value = message
+            calls = []
+            with self._lock:
+                self._values[object_id] = value
+                for waiter in self._waiting.pop(object_id, ()):
+                    self._count_down(waiter, object_id)
+                    if waiter.call is not None:
+                        calls.append(waiter.call)
+            for call in calls:
+                call()
+        elif tag == "output":
+            output = Output(*message[1:])
+            for handler in self._outputs:
+                handler(output)
+        elif tag == "answer":
+            self._answers[message[1]] = message[2:]
+        elif tag == "free":
+            self.store.free(message[1], message[2])
+        elif tag == "segment_gone":
+            self.store.forget(message[1])
+        elif self._on_message is not None:
+            self._on_message(message)
+
+    def on_output(self, handler: Callable[[Output], None]) -> Callable[[], None]:
+        """Have `handler` called with what tasks print; it runs in whichever thread reads. Returns its removal."""
+        self._outputs.append(handler)
+        return lambda: self._outputs.remove(handler)
+
+    # the rest
+
+    def cancel(self, task: bytes, force: bool, recursive: bool) -> None:
+        self.link.post(("cancel", task, force, recursive))
+
+    def cancel_cell(self, cell: str, actors_too: bool) -> int:
+        return int(self.query("cancel_cell", cell, actors_too))
+
+    def kill(self, actor: bytes) -> None:
+        self.link.post(("kill", actor))
+
+    def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str] | None:
+        found: tuple[bytes, bytes, str] | None = self.query("find_actor", name, namespace)
+        return found
+
+    def fetch_class(self, function: bytes) -> bytes:
+        return bytes(self.query("function", function))
+
+    def query(self, what: str, *args: Any, timeout: float = 30.0) -> Any:
+        question = next(self._questions)
+        self.link.post(("ask", question, what, args))
+        if not self.link.wait(lambda: question in self._answers, timeout):
+            raise ClusterDiedError(f"the hub has not answered for {timeout:g} s")
+        good, answer = self._answers.pop(question)
+        if not good:
+            raise answer
+        return answer
+
+    def linger(self, seconds: float) -> None:
+        """Have the cluster wait so long for somebody after this process has gone."""
+        self.link.append(("linger", seconds))
+        self.link.flush()
+
+    def close(self) -> None:
+        self.link.close()
+        self.store.close()
+        self._segments.close()
+
+
+def connect(path: Path, deadline: float) -> socket.socket:
+    """A socket to a hub that may still be starting; raises ClusterDiedError at the deadline (monotonic)."""
+    while True:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.connect(str(path))
+            return sock
+        except (FileNotFoundError, ConnectionRefusedError):
+            sock.close()
+            if time.monotonic() > deadline:
+                raise ClusterDiedError(f"nobody listens at {path}") from None
+            time.sleep(0.002)

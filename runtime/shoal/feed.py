@@ -1,0 +1,126 @@
+"""The feed, as its readers have it: a thread that follows the stream and merges it into one immutable state."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from shoal.feed_rows import ActorRow, Counts, FeedState, StoreRow, TaskRow, WorkerRow
+
+KEPT = 10_000
+"""Task rows that a state holds."""
+
+Listener = Callable[[FeedState], None]
+
+
+def merge(state: FeedState | None, batch: dict[str, Any]) -> FeedState:
+    """The state after a batch; pure. Counts are absolute, rows replace older rows of the same task."""
+    tasks = dict(state.tasks) if state is not None else {}
+    for row in batch["tasks"]:
+        tasks[row[0]] = TaskRow(*row)
+    if len(tasks) > KEPT:
+        for old in list(tasks)[: len(tasks) - KEPT]:
+            del tasks[old]
+    counts = dict(state.counts) if state is not None else {}
+    for cell, name, *numbers in batch["counts"]:
+        counts[cell, name] = Counts(*numbers)
+    return FeedState(
+        seq=batch["seq"],
+        time=batch["t"],
+        tasks=tasks,
+        counts=counts,
+        workers={row[0]: WorkerRow(*row) for row in batch["workers"]},
+        actors={row[0]: ActorRow(*row) for row in batch["actors"]},
+        store=StoreRow(*batch["store"]),
+        cpus=(batch["cpus"][0], batch["cpus"][1]),
+    )
+
+
+class Feed:
+    """Follows the feed of the cluster whose folder is given, until `close`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._listeners: list[Listener] = []
+        self._lock = threading.Lock()
+        self._first = threading.Event()
+        self._closed = False
+        self.state: FeedState | None = None
+        self._thread = threading.Thread(target=self._follow, name="shoal-feed", daemon=True)
+        self._thread.start()
+
+    def listen(self, callback: Listener) -> Callable[[], None]:
+        """Have `callback(state)` called after each batch, in the feed's thread; returns its removal."""
+        with self._lock:
+            self._listeners.append(callback)
+        if self.state is not None:
+            callback(self.state)
+
+        def stop() -> None:
+            with self._lock:
+                if callback in self._listeners:
+                    self._listeners.remove(callback)
+
+        return stop
+
+    def wait_first(self, timeout: float) -> bool:
+        """Wait for the first state; False when it has not come in `timeout` seconds."""
+        return self._first.wait(timeout)
+
+    def _follow(self) -> None:
+        import zmq
+
+        context = zmq.Context(io_threads=1)
+        stream = context.socket(zmq.SUB)
+        stream.setsockopt(zmq.LINGER, 0)
+        stream.setsockopt(zmq.RCVTIMEO, 100)
+        stream.subscribe(b"")
+        stream.connect(f"ipc://{self._folder}/feed.sock")
+        ask = context.socket(zmq.DEALER)
+        ask.setsockopt(zmq.LINGER, 0)
+        ask.setsockopt(zmq.RCVTIMEO, 2000)
+        ask.connect(f"ipc://{self._folder}/snap.sock")
+        try:
+            while not self._closed:
+                try:
+                    batch = json.loads(stream.recv())
+                except zmq.Again:
+                    continue
+                state = self.state
+                if state is None or batch["seq"] > state.seq + 1:
+                    try:
+                        ask.send(b"snapshot")
+                        snapshot = json.loads(ask.recv())
+                    except zmq.Again:
+                        continue  # the hub is busy or gone; the next batch asks again
+                    # Published after this batch was: what lies between is in the snapshot.
+                    state = None
+                    batch = snapshot
+                elif batch["seq"] <= state.seq:
+                    continue  # the snapshot was ahead of the stream
+                self._tell(merge(state, batch))
+        finally:
+            stream.close()
+            ask.close()
+            context.term()
+
+    def _tell(self, state: FeedState) -> None:
+        self.state = state
+        self._first.set()
+        with self._lock:
+            listeners = list(self._listeners)
+        for listener in listeners:
+            try:
+                listener(state)
+            except Exception:  # a view's fault must not stop the others
+                import traceback
+
+                traceback.print_exc()
+
+    def close(self) -> None:
+        self._closed = True
+        if threading.current_thread() is not self._thread:
+            self._thread.join()

@@ -1,0 +1,123 @@
+"""Remote functions: what `@shoal.remote` makes of a function."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from shoal import options as opts
+from shoal.cluster import engine
+from shoal.engines.base import Work
+from shoal.refs import ObjectRef
+from shoal.serial import pack
+from shoal.signatures import checker
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RETRIES = 3
+"""As in Ray: a task is repeated so often when its worker dies, never when it raises."""
+
+
+class Definition:
+    """A function or class as it is pickled at its first use: later changes of what it captures are not seen."""
+
+    def __init__(self, target: Any) -> None:
+        self.target = target
+        self._blob: bytes | None = None
+
+    def blob(self) -> bytes:
+        if self._blob is None:
+            packed = pack(self.target, getattr(self.target, "__name__", "the function"))
+            # Buffers stay inside: a definition travels once and is small.
+            self._blob = packed.stream if not packed.buffers else pack_whole(self.target)
+        return self._blob
+
+    def id(self) -> bytes:
+        return hashlib.blake2b(self.blob(), digest_size=16).digest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"target": self.target, "_blob": None}
+
+
+def pack_whole(target: Any) -> bytes:
+    import cloudpickle
+
+    whole: bytes = cloudpickle.dumps(target)
+    return whole
+
+
+def work_id(function: bytes, *details: Any) -> bytes:
+    return hashlib.blake2b(function + repr(details).encode(), digest_size=16).digest()
+
+
+class RemoteFunction(Generic[P, R]):
+    """A function whose calls run on the cluster: `f.remote(...)` returns a ref, `f.options(...)` a copy with options.
+
+    Follows https://docs.ray.io/en/latest/ray-core/api/doc/ray.remote_function.RemoteFunction.html
+    """
+
+    def __init__(
+        self, function: Callable[P, R], options: dict[str, Any], definition: Definition | None = None
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._options = options
+        self._definition = definition or Definition(function)
+        self._check: Callable[..., None] | None = None
+        self._made: Work | None = None
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        name = self.__name__  # type: ignore[attr-defined]
+        raise TypeError(f"{name} is a remote function: call it by {name}.remote(...)")
+
+    def remote(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Submit a call; returns its ref at once (a list of refs for num_returns above 1, None for 0).
+
+        Raises TypeError for arguments that the function does not take.
+        """
+        check = self._check
+        if check is None:
+            check = self._check = checker(self._function)
+        check(*args, **kwargs)
+        work = self._made or self._work()
+        refs: list[ObjectRef[Any]] = engine().submit(work, args, kwargs)
+        if len(refs) == 1:
+            return refs[0]
+        return refs or None
+
+    def options(self, **options: Any) -> RemoteFunction[P, R]:
+        """The same function with other options; this one stays as it is."""
+        return RemoteFunction(
+            self._function, {**self._options, **opts.check("task", options)}, self._definition
+        )
+
+    def _work(self) -> Work:
+        options = self._options
+        function = self._definition.id()
+        demand = opts.resources(options, 1.0)
+        returned = options.get("num_returns")
+        retries = options.get("max_retries")
+        name = options.get("name") or self.__name__  # type: ignore[attr-defined]
+        returned = 1 if returned is None else returned
+        retries = RETRIES if retries is None else retries
+        self._made = Work(
+            id=work_id(function, name, sorted(demand.items()), returned, retries),
+            function=function,
+            name=name,
+            role="task",
+            blob=self._definition.blob,
+            resources=demand,
+            returns=returned,
+            retries=retries,
+        )
+        return self._made
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What was compiled or made for this process's engine stays behind.
+        return {**self.__dict__, "_check": None, "_made": None}
+
+    def __repr__(self) -> str:
+        return f"<remote function {self.__name__}>"  # type: ignore[attr-defined]

@@ -1,0 +1,105 @@
+"""Cold questions to the hub, answered one at a time."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from shoal.exceptions import ClusterError
+from shoal.hub.peer import Peer
+from shoal.scheduler import events as ev
+
+if TYPE_CHECKING:
+    from shoal.hub.loop import Hub
+
+
+class Answers:
+    """One method a question; what it raises is raised at the asker."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._questions: dict[str, Callable[..., Any]] = {
+            "resources": self._resources,
+            "nodes": self._nodes,
+            "status": self._status,
+            "history": self._history,
+            "feed": self._feed,
+            "function": self._function,
+            "find_actor": self._find_actor,
+            "claim_name": self._claim_name,
+            "cancel_cell": self._cancel_cell,
+            "stop": self._stop,
+        }
+
+    def answer(self, peer: Peer, what: str, args: tuple[Any, ...]) -> Any:
+        question = self._questions.get(what)
+        if question is None:
+            raise ClusterError(f"the hub does not know the question {what!r}: restart the cluster after an upgrade")
+        return question(*args)
+
+    def _resources(self) -> tuple[dict[str, float], dict[str, float]]:
+        return self._hub.scheduler.totals(), self._hub.scheduler.available()
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        import socket
+
+        return [
+            {
+                "NodeID": self._hub.settings.name,
+                "Alive": True,
+                "NodeManagerAddress": "localhost",
+                "NodeManagerHostname": socket.gethostname(),
+                "Resources": self._hub.scheduler.totals(),
+                "Labels": {},
+            }
+        ]
+
+    def _status(self) -> dict[str, Any]:
+        scheduler, memory = self._hub.scheduler, self._hub.memory
+        return {
+            "name": self._hub.settings.name,
+            "pid": os.getpid(),
+            "age": time.time() - self._hub.started,
+            "clients": sum(n < 0 for n in scheduler.clients),
+            "workers": len(scheduler.workers),
+            "tasks": len(scheduler.tasks),
+            "actors": [
+                {"name": a.kind.actor_name, "class": a.kind.name, "state": a.state, "detached": a.kind.detached}
+                for a in scheduler.actors.table.values()
+            ],
+            "objects": len(self._hub.values),
+            "store": (memory.used, memory.capacity),
+            "total": scheduler.totals(),
+            "available": scheduler.available(),
+        }
+
+    def _history(self) -> list[list[Any]]:
+        return self._hub.recorder.history()
+
+    def _feed(self) -> str:
+        self._hub.publish()
+        return str(self._hub.folder)
+
+    def _function(self, function: bytes) -> bytes:
+        return self._hub.functions[function]
+
+    def _find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str] | None:
+        actor = self._hub.scheduler.actors.named(name, namespace)
+        return None if actor is None else (actor.id, actor.kind.function, actor.kind.name)
+
+    def _claim_name(self, name: str, namespace: str) -> None:
+        if self._hub.scheduler.actors.named(name, namespace) is not None:
+            raise ValueError(
+                f"there is an actor named {name!r} already: get it with shoal.get_actor({name!r}), "
+                "or pass get_if_exists=True"
+            )
+
+    def _cancel_cell(self, cell: str, actors_too: bool) -> int:
+        found = len(self._hub.scheduler.cells.get(cell, ()))
+        self._hub.post(ev.CellCancelled(cell, time.monotonic(), actors_too))
+        return found
+
+    def _stop(self) -> None:
+        self._hub.stop()

@@ -1,0 +1,451 @@
+"""The hub's loop: sockets in, scheduler events; scheduler commands, sockets out."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from shoal import wire
+from shoal.config import LINGER_RESTART, Settings
+from shoal.errors import named_error
+from shoal.exceptions import ClusterError
+from shoal.hub.answers import Answers
+from shoal.hub.memory import Memory
+from shoal.hub.peer import HIGH, Peer
+from shoal.hub.publisher import Publisher
+from shoal.hub.recorder import Recorder
+from shoal.hub.supervisor import Supervisor
+from shoal.scheduler import commands as cmd
+from shoal.scheduler import events as ev
+from shoal.scheduler.resources import shape_of
+from shoal.scheduler.state import Scheduler
+from shoal.scheduler.tables import DEAD, Kind
+
+PROTOCOL = 1
+FIRST_CLIENT = 30.0
+"""Seconds that a hub waits for the one that started it."""
+IDLE_CHECK = 1.0
+BACKLOG = 512
+
+
+class Hub:
+    """Owns the sockets and the values' bytes; every decision is the scheduler's."""
+
+    def __init__(self, settings: Settings, folder: Path, zygote: socket.socket) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.scheduler = Scheduler(
+            {"CPU": settings.cpus, "GPU": settings.gpus, "memory": settings.memory, **dict(settings.resources)},
+            settings.cpus,
+        )
+        self.epoll = select.epoll()
+        self.recorder = Recorder(self.scheduler)
+        self.supervisor = Supervisor(zygote, self.epoll)
+        self.values: dict[bytes, tuple[Any, ...]] = {}
+        self.functions: dict[bytes, bytes] = {}
+        self.publisher: Publisher | None = None
+        self.started = time.time()
+        self._zygote = zygote
+        self._peers: dict[int, Peer] = {}
+        self._by_fd: dict[int, Peer] = {}
+        self._events: list[ev.Event] = []
+        self._payloads: dict[bytes, tuple[Any, ...]] = {}
+        self._environments: dict[tuple[int, int], tuple[Any, ...]] = {}
+        self._last_driver = -1
+        self._jobs: dict[int, int] = {}
+        self._names: dict[bytes, str] = {}
+        self._linger = settings.linger
+        self._deadline: float | None = time.monotonic() + FIRST_CLIENT
+        self._stopping = False
+        self._dirty: set[Peer] = set()
+        self._answers = Answers(self)
+        self.memory = Memory(folder, settings.store, self.epoll, self._tell, self._tell_all)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(folder / "starting"))
+        self._listener.listen(BACKLOG)
+        self._listener.setblocking(False)
+        # Renamed into place when all is there: whoever can connect can be served.
+        os.rename(folder / "starting", folder / "hub.sock")
+        self.epoll.register(self._listener.fileno(), select.EPOLLIN)
+        self.epoll.register(zygote.fileno(), select.EPOLLIN)
+        self._perform: dict[type, Callable[[Any], None]] = {
+            cmd.StartWorker: lambda c: self._start_worker(c.worker),
+            cmd.StopWorker: lambda c: self._tell(c.worker, ("exit",)),
+            cmd.KillWorker: lambda c: self.supervisor.kill(c.worker),
+            cmd.Run: self._run_task,
+            cmd.Interrupt: lambda c: self._control(c.worker, "interrupt", c.task),
+            cmd.TakeBack: lambda c: self._control(c.worker, "take_back", c.tasks),
+            cmd.Deliver: self._deliver,
+            cmd.Fail: self._fail,
+            cmd.CopyError: self._copy_error,
+            cmd.Free: self._free,
+            cmd.TaskEnded: self._task_ended,
+            cmd.ActorChanged: lambda c: None,
+        }
+
+    # the loop
+
+    def run(self) -> None:
+        self.scheduler.fill_pool()
+        self._schedule()
+        listener, zygote = self._listener.fileno(), self._zygote.fileno()
+        while not self._stopping:
+            self._flush()
+            for fd, _mask in self.epoll.poll(self._timeout()):
+                peer = self._by_fd.get(fd)
+                if peer is not None:
+                    self._serve(peer)
+                elif fd == listener:
+                    self._accept()
+                elif fd == zygote:
+                    self._hear_zygote()
+                elif self.memory.handles(fd):
+                    self.memory.serve(fd)
+            tick = self.scheduler.next_tick()
+            if tick is not None:
+                self._events.append(ev.Tick(time.monotonic()))
+            if self._events:
+                self._schedule()
+            if self.publisher is not None:
+                self.publisher.pump()
+            self._check_idle()
+        for peer in self._peers.values():
+            peer.flush()
+        if self.publisher is not None:
+            self.publisher.close()
+
+    def _timeout(self) -> float:
+        waits = [IDLE_CHECK]
+        if (tick := self.scheduler.next_tick()) is not None:
+            waits.append(tick)
+        now = time.monotonic()
+        if self._deadline is not None:
+            waits.append(max(0.0, self._deadline - now))
+        if self.publisher is not None and (due := self.publisher.wait(now)) is not None:
+            waits.append(due)
+        return min(waits)
+
+    def _schedule(self) -> None:
+        events, self._events = self._events, []
+        perform = self._perform
+        for command in self.scheduler.handle(*events):
+            perform[type(command)](command)
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, set()
+        for peer in dirty:
+            peer.flush()
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def _check_idle(self) -> None:
+        """Nobody left: wait a moment for somebody to come back, then end."""
+        if any(number < 0 for number in self._peers):
+            self._deadline = None
+        elif self._deadline is None:
+            wait = self._linger
+            if any(a.kind.detached and a.state != DEAD for a in self.scheduler.actors.table.values()):
+                wait = max(wait, LINGER_RESTART)
+            self._deadline = time.monotonic() + wait
+        elif time.monotonic() >= self._deadline:
+            self.stop()
+
+    # peers
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listener.accept()
+            wire.check_peer(sock)
+        except (OSError, ClusterError):
+            return
+        self._last_driver -= 1
+        peer = Peer(sock, self._last_driver, self.epoll)
+        self._by_fd[peer.fd] = peer
+
+    def _serve(self, peer: Peer) -> None:
+        messages = peer.receive()
+        if messages is None:
+            if peer.number < 0:
+                self._driver_left(peer)
+            else:  # the zygote tells of its death
+                self._by_fd.pop(peer.fd, None)
+                self.epoll.unregister(peer.fd)
+                self.epoll.register(peer.fd, 0)
+            return
+        self._take(peer, messages)
+        if peer.alive:
+            self._dirty.add(peer)  # what it could not take before may go now
+
+    def _take(self, peer: Peer, messages: list[wire.Message]) -> None:
+        for message in messages:
+            handler = getattr(self, f"_on_{message[0]}")
+            handler(peer, *message[1:])
+
+    def _driver_left(self, peer: Peer) -> None:
+        self._by_fd.pop(peer.fd, None)
+        if self._peers.pop(peer.number, None) is not None:
+            self._events.append(ev.ClientLeft(peer.number))
+            self._schedule()
+            self.memory.left(peer.number)
+            for key in [k for k in self._environments if k[0] == peer.number]:
+                del self._environments[key]
+        peer.close()
+
+    def _tell(self, number: int, message: tuple[Any, ...]) -> None:
+        peer = self._peers.get(number)
+        if peer is not None:
+            peer.send(message)
+            self._dirty.add(peer)
+
+    def _tell_all(self, message: tuple[Any, ...]) -> None:
+        for number in self._peers:
+            self._tell(number, message)
+
+    # workers
+
+    def _start_worker(self, number: int) -> None:
+        process = self.supervisor.start(number)
+        self._peers[number] = process.task
+        self._by_fd[process.task.fd] = process.task
+
+    def _control(self, number: int, *message: Any) -> None:
+        process = self.supervisor.processes.get(number)
+        if process is not None:
+            process.command(*message)
+
+    def _hear_zygote(self) -> None:
+        died = self.supervisor.hear()
+        if died is None:
+            self.stop()  # nothing can be started any more, and who worked is ended by what ended the zygote
+            for number in self.supervisor.processes:
+                self.supervisor.kill(number)
+            return
+        for number, reason in died:
+            process = self.supervisor.processes[number]
+            self._take(process.task, process.task.receive_rest())
+            for stream, text in self.supervisor.last_words(process):
+                self._on_output(process.task, *self._running_on(number), stream, text)
+            self._events.append(ev.WorkerDied(number, reason))
+            self._schedule()
+            self._by_fd.pop(process.task.fd, None)
+            self._peers.pop(number, None)
+            self._dirty.discard(process.task)
+            self.supervisor.bury(number)
+            self.memory.left(number)
+            self._jobs.pop(number, None)
+
+    def _running_on(self, number: int) -> tuple[bytes | None, str | None]:
+        worker = self.scheduler.workers.get(number)
+        task = next(iter(worker.running), None) if worker is not None else None
+        record = self.scheduler.tasks.get(task) if task is not None else None
+        return task, record.cell if record is not None else None
+
+    # messages of drivers and workers
+
+    def _on_hello(self, peer: Peer, protocol: int = PROTOCOL, python: str = "") -> None:
+        if peer.number > 0:
+            self._events.append(ev.WorkerReady(peer.number))
+            return
+        if protocol != PROTOCOL:
+            peer.send(("refused", f"the cluster speaks protocol {PROTOCOL}, this shoal {protocol}: restart one of them"))
+        else:
+            self._peers[peer.number] = peer
+            self._events.append(ev.ClientJoined(peer.number))
+            self._linger = self.settings.linger
+            peer.send(("welcome", peer.number))
+        self._dirty.add(peer)
+
+    def _on_function(self, peer: Peer, function: bytes, blob: bytes) -> None:
+        self.functions[function] = blob
+
+    def _on_kind(self, peer: Peer, kind: bytes, function: bytes, name: str, role: str, *rest: Any) -> None:
+        resources, held, returns, retries, method, actor_name, namespace, detached = rest
+        self._names[kind] = name
+        self._events.append(
+            ev.KindDefined(
+                Kind(
+                    kind, function, name, role, shape_of(resources), shape_of(held), returns, retries,
+                    method, actor_name, namespace, detached,
+                )
+            )
+        )  # fmt: skip
+
+    def _on_environment(self, peer: Peer, number: int, *environment: Any) -> None:
+        self._environments[peer.number, number] = environment
+
+    def _job_of(self, peer: Peer, parent: bytes | None) -> int:
+        if peer.number < 0:
+            return peer.number
+        task = self.scheduler.tasks.get(parent) if parent is not None else None
+        if task is not None:
+            worker = self.scheduler.workers.get(peer.number)
+            actor = self.scheduler.actors.table.get(worker.actor) if worker and worker.actor else None
+            return 0 if actor is not None and actor.kind.detached else task.job
+        return self._jobs.get(peer.number, 0)
+
+    def _on_submit(
+        self,
+        peer: Peer,
+        task: bytes,
+        kind: bytes,
+        actor: bytes | None,
+        cell: str | None,
+        parent: bytes | None,
+        environment: int,
+        payload: Any,
+        slots: Any,
+        deps: tuple[bytes, ...],
+        holds: tuple[bytes, ...],
+    ) -> None:
+        self._payloads[task] = (payload, slots, (peer.number, environment))
+        job = self._job_of(peer, parent)
+        self._events.append(ev.Submitted(task, kind, peer.number, job, cell, parent, actor, deps, holds))
+        self.recorder.submitted(task, self._names[kind], cell, actor, parent, bool(deps), time.time())
+
+    def _on_put(self, peer: Peer, object_id: bytes, place: tuple[Any, ...], contained: tuple[bytes, ...]) -> None:
+        self.values[object_id] = place
+        self.memory.written(place)
+        self._events.append(ev.Put(peer.number, object_id, contained))
+
+    def _on_borrow(self, peer: Peer, ids: tuple[bytes, ...]) -> None:
+        self._events.append(ev.Borrowed(peer.number, ids))
+
+    def _on_release(self, peer: Peer, ids: tuple[bytes, ...]) -> None:
+        self._events.append(ev.Released(peer.number, ids))
+
+    def _on_fetch(self, peer: Peer, ids: tuple[bytes, ...]) -> None:
+        self._events.append(ev.Fetched(peer.number, ids))
+
+    def _on_done(
+        self,
+        peer: Peer,
+        task: bytes,
+        outcome: str,
+        values: list[tuple[Any, ...]],
+        contained: tuple[tuple[bytes, ...], ...],
+        started: float,
+        ended: float,
+        error: str | None,
+    ) -> None:
+        for value in values:
+            self.memory.written(value)
+        worker = self.scheduler.workers.get(peer.number)
+        record = self.scheduler.tasks.get(task)
+        if worker is None or record is None or task not in worker.running:
+            for value in values:  # nobody waits for it any more
+                self.memory.freed(value)
+            return
+        if record.returns:
+            self.values.update(zip(record.returns, values, strict=False))
+        self.recorder.timed(task, started, ended)
+        self._events.append(ev.Finished(peer.number, task, outcome, contained, ended - started, error))
+
+    def _on_returned(self, peer: Peer, tasks: tuple[bytes, ...]) -> None:
+        self._events.append(ev.Returned(peer.number, tasks))
+
+    def _on_blocked(self, peer: Peer) -> None:
+        self._events.append(ev.Blocked(peer.number))
+
+    def _on_unblocked(self, peer: Peer) -> None:
+        self._events.append(ev.Unblocked(peer.number))
+
+    def _on_cancel(self, peer: Peer, task: bytes, force: bool, recursive: bool) -> None:
+        self._events.append(ev.Cancelled(task, force, recursive))
+
+    def _on_kill(self, peer: Peer, actor: bytes) -> None:
+        self._events.append(ev.ActorKilled(actor, "it was killed by shoal.kill()"))
+
+    def _on_linger(self, peer: Peer, seconds: float) -> None:
+        self._linger = seconds
+
+    def _on_output(self, peer: Peer, task: bytes | None, cell: str | None, stream: str, data: Any) -> None:
+        record = self.scheduler.tasks.get(task) if task is not None else None
+        job = record.job if record is not None else self._jobs.get(peer.number, 0)
+        driver = self._peers.get(job)
+        if driver is None:
+            return
+        driver.send(("output", cell, task.hex() if task else "", stream, data))
+        self._dirty.add(driver)
+        if driver.backlog > HIGH:
+            driver.stall(peer)
+
+    def _on_ask(self, peer: Peer, question: int, what: str, args: tuple[Any, ...]) -> None:
+        self._schedule()  # the answer is to know of all that was said before
+        try:
+            answer, good = self._answers.answer(peer, what, args), True
+        except Exception as error:
+            answer, good = error, False
+        peer.send(("answer", question, good, answer))
+        self._dirty.add(peer)
+
+    # what the answers need
+
+    def post(self, event: ev.Event) -> None:
+        self._events.append(event)
+        self._schedule()
+
+    def publish(self) -> None:
+        if self.publisher is None:
+            self.publisher = Publisher(
+                self.folder, self.epoll, self.scheduler, self.recorder, self.supervisor, self.memory
+            )
+
+    # commands
+
+    def _run_task(self, command: cmd.Run) -> None:
+        task = self.scheduler.tasks[command.task]
+        peer = self._peers[command.worker]
+        payload, slots, environment = self._payloads[command.task]
+        kind = task.kind
+        self._jobs[command.worker] = task.job
+        if kind.id not in peer.known:
+            peer.known.add(kind.id)
+            if kind.function not in peer.known:
+                peer.known.add(kind.function)
+                if kind.role != "method":
+                    peer.send(("function", kind.function, self.functions[kind.function]))
+            cpus = dict(kind.shape).get("CPU", 0) // 10_000
+            peer.send(
+                ("kind", kind.id, kind.function, kind.name, kind.role, kind.returns, kind.method, max(1, cpus))
+            )
+        if environment not in peer.known:
+            peer.known.add(environment)
+            peer.send(("environment", environment, *self._environments[environment]))
+        values = tuple(self.values[d] for d in task.deps)
+        peer.send(("run", task.id, kind.id, task.cell, environment, payload, slots, task.deps, values))
+        self._dirty.add(peer)
+        alone = len(self.scheduler.workers[command.worker].running) == 1
+        self.recorder.pushed(task.id, command.worker, alone, time.time())
+
+    def _deliver(self, command: cmd.Deliver) -> None:
+        value = self.values.get(command.object)
+        if value is not None:
+            self._tell(command.client, ("ready", command.object, value))
+            if command.object not in self.scheduler.objects.table:
+                del self.values[command.object]
+
+    def _fail(self, command: cmd.Fail) -> None:
+        packed = named_error(command.error, command.message)
+        value = ("e", packed.stream, [bytes(b) for b in packed.buffers])
+        for object_id in command.objects:
+            self.values[object_id] = value
+
+    def _copy_error(self, command: cmd.CopyError) -> None:
+        value = self.values[command.source]
+        for object_id in command.objects:
+            self.values[object_id] = value
+
+    def _free(self, command: cmd.Free) -> None:
+        value = self.values.pop(command.object, None)
+        if value is not None:
+            self.memory.freed(value)
+
+    def _task_ended(self, command: cmd.TaskEnded) -> None:
+        self._payloads.pop(command.task, None)
+        self.recorder.ended(command.task, command.error, time.time())

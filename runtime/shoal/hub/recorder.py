@@ -1,0 +1,180 @@
+"""What the feed tells: one row a task, worker and actor, and exact counts by cell and function.
+
+Rows are bounded (the latest `KEPT`), counts are absolute and never dropped while their cell is among the latest
+`CELLS`: a listener can lose a row of the table but never sees a wrong count.
+"""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+from shoal import feed_rows as rows
+from shoal.scheduler.state import Scheduler
+from shoal.scheduler.tables import ACTOR, ENDING, STARTING, Worker
+
+KEPT = 10_000
+CELLS = 2_000
+A_BATCH = 2_000
+"""Task rows in one batch at most: beyond that a listener sees the counts and the latest."""
+
+_STATE, _WORKER, _STARTED, _ENDED, _ERROR = 3, 4, 8, 9, 10
+
+Key = tuple[str | None, str]
+
+
+class Recorder:
+    """Told by the hub, read by the publisher. Times are Unix seconds."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._live: dict[bytes, list[Any]] = {}
+        self._history: collections.deque[list[Any]] = collections.deque(maxlen=KEPT)
+        self._counts: dict[Key, list[int]] = {}  # unfinished, finished, failed, cancelled
+        self._changed: dict[bytes, list[Any]] = {}
+        self._changed_counts: set[Key] = set()
+        self._running: dict[Key, int] = {}
+        self.watched = False
+
+    def submitted(
+        self,
+        task: bytes,
+        name: str,
+        cell: str | None,
+        actor: bytes | None,
+        parent: bytes | None,
+        waits: bool,
+        now: float,
+    ) -> None:
+        state = rows.PENDING_ARGS if waits else rows.PENDING_NODE
+        row = [
+            task.hex(), name, cell, state, None, actor.hex() if actor else None,
+            parent.hex() if parent else None, now, None, None, None,
+        ]  # fmt: skip
+        self._live[task] = row
+        key = (cell, name)
+        counts = self._counts.get(key)
+        if counts is None:
+            counts = self._counts[key] = [0, 0, 0, 0]
+            self._forget_old()
+        counts[0] += 1
+        if self.watched:
+            self._changed[task] = row
+            self._changed_counts.add(key)
+
+    def pushed(self, task: bytes, worker: int, alone: bool, now: float) -> None:
+        row = self._live.get(task)
+        if row is not None:
+            row[_STATE], row[_WORKER] = rows.SUBMITTED, str(worker)
+            row[_STARTED] = now if alone else None
+            if self.watched:
+                self._changed[task] = row
+
+    def timed(self, task: bytes, started: float, ended: float) -> None:
+        row = self._live.get(task)
+        if row is not None:
+            row[_STARTED], row[_ENDED] = started, ended
+
+    def ended(self, task: bytes, error: str | None, now: float) -> None:
+        row = self._live.pop(task, None)
+        if row is None:
+            return
+        row[_STATE] = rows.FINISHED if error is None else rows.FAILED
+        row[_ERROR] = error
+        if row[_ENDED] is None:
+            row[_ENDED] = now
+        self._history.append(row)
+        key = (row[2], row[1])
+        counts = self._counts.get(key)
+        if counts is not None:
+            counts[0] -= 1
+            counts[1 if error is None else 3 if error == "TaskCancelledError" else 2] += 1
+        if self.watched:
+            self._changed[task] = row
+            self._changed_counts.add(key)
+
+    def _forget_old(self) -> None:
+        if len(self._counts) > CELLS:
+            for key, counts in list(self._counts.items())[: CELLS // 10]:
+                if not counts[0]:
+                    del self._counts[key]
+
+    # what is told
+
+    def history(self) -> list[list[Any]]:
+        """All rows that are known, oldest first."""
+        return [*self._history, *self._live.values()]
+
+    def batch(self, now: float) -> dict[str, Any]:
+        """What has changed since the last one."""
+        self._mark_running(now)
+        changed = list(self._changed.values())
+        self._changed = {}
+        keys, self._changed_counts = self._changed_counts, set()
+        return {
+            "t": now,
+            "tasks": changed[-A_BATCH:],
+            "counts": [self._count_row(key) for key in keys if key in self._counts],
+            "actors": self.actors(),
+            "cpus": self.cpus(),
+        }
+
+    def snapshot(self, now: float) -> dict[str, Any]:
+        self._mark_running(now)
+        return {
+            "t": now,
+            "tasks": self.history()[-KEPT:],
+            "counts": [self._count_row(key) for key in self._counts],
+            "actors": self.actors(),
+            "cpus": self.cpus(),
+        }
+
+    def _mark_running(self, now: float) -> None:
+        running: dict[Key, int] = {}
+        for worker in self._scheduler.workers.values():
+            if not worker.running:
+                continue
+            head = next(iter(worker.running))
+            row = self._live.get(head)
+            if row is None:
+                continue
+            if row[_STATE] != rows.RUNNING:
+                row[_STATE] = rows.RUNNING
+                row[_STARTED] = row[_STARTED] or now
+                self._changed[head] = row
+            key = (row[2], row[1])
+            running[key] = running.get(key, 0) + 1
+        self._changed_counts.update(k for k in {*running, *self._running} if running.get(k) != self._running.get(k))
+        self._running = running
+
+    def _count_row(self, key: Key) -> list[Any]:
+        unfinished, finished, failed, cancelled = self._counts[key]
+        running = min(unfinished, self._running.get(key, 0))
+        return [key[0], key[1], unfinished - running, running, finished, failed, cancelled]
+
+    def actors(self) -> list[list[Any]]:
+        found = []
+        for actor in self._scheduler.actors.table.values():
+            worker = self._scheduler.workers.get(actor.worker) if actor.worker is not None else None
+            waiting = sum(len(m) for m in actor.mailboxes.values()) + (len(worker.running) if worker else 0)
+            found.append(
+                [
+                    actor.id.hex(), actor.kind.actor_name, actor.kind.name, actor.state, actor.cell,
+                    str(actor.worker) if actor.worker is not None else None, waiting, actor.reason or None,
+                ]
+            )  # fmt: skip
+        return found
+
+    def cpus(self) -> list[float]:
+        total = self._scheduler.totals().get("CPU", 0.0)
+        return [total - self._scheduler.available().get("CPU", 0.0), total]
+
+    @staticmethod
+    def worker_state(worker: Worker) -> str:
+        if worker.state == ACTOR:
+            return "actor"
+        if worker.blocked:
+            return "blocked"
+        if worker.state in (STARTING, ENDING):
+            return worker.state
+        return "busy" if worker.running else "idle"

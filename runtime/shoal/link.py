@@ -1,0 +1,288 @@
+"""One process's end of its socket to the hub: the thread that waits reads.
+
+A hop between threads costs as much as a whole round trip, so whoever waits for something takes over reading the socket
+(leader) and the other waiters sleep until it has read for them (followers). The attendant, a background thread, reads
+only while nobody waits, sends what was left in the outbox, and lets go of what finalisers dropped.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from shoal.exceptions import ClusterDiedError
+from shoal.shield import Shield
+from shoal.wire import READ, Decoder, Message, encode
+
+BURST = 0.0005
+"""Seconds: messages posted closer together than this go out together."""
+FULL = 128
+"""Messages in the outbox that are sent without waiting for more."""
+
+
+class Link:
+    """A socket shared by many threads.
+
+    `dispatch(message)` is called for each message by whichever thread reads, one at a time. `tick()` is called by the
+    attendant and before each send; it may `append` to the outbox.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        dispatch: Callable[[Message], None],
+        *,
+        shield: Shield,
+        tick: Callable[[], None] = lambda: None,
+        busy: Callable[[], bool] = lambda: True,
+        on_lost: Callable[[], None] = lambda: None,
+        attend_socket: bool = True,
+    ) -> None:
+        self._sock = sock
+        self._dispatch = dispatch
+        self._shield = shield
+        self._tick = tick
+        self._busy = busy
+        self._on_lost = on_lost
+        self._attend_socket = attend_socket
+        self._decoder = Decoder()
+        self._outbox: collections.deque[Message] = collections.deque()
+        self._send_lock = threading.Lock()
+        self._reader = threading.Lock()
+        self._followers = threading.Condition()
+        self._waiting = 0
+        self._activity = 0
+        self._sent_at = 0.0
+        self._kicked = False
+        self._closed = False
+        self.lost = False
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+        self._kick = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._epoll = select.epoll()
+        self._epoll.register(self._kick, select.EPOLLIN)
+        self._armed = False
+        self._attendant = threading.Thread(target=self._attend, name="shoal-link", daemon=True)
+        self._attendant.start()
+
+    # sending
+
+    def append(self, message: Message) -> None:
+        """Add to the outbox; it goes with the next send."""
+        self._outbox.append(message)
+
+    def post(self, message: Message) -> None:
+        """Send soon: at once when alone, together with others in a burst."""
+        if self.lost:
+            raise self.error()
+        self._outbox.append(message)
+        now = time.monotonic()
+        if now - self._sent_at > BURST or len(self._outbox) >= FULL:
+            self.flush()
+        elif not self._kicked:
+            self._kicked = True
+            os.eventfd_write(self._kick, 1)
+
+    def flush(self) -> None:
+        with self._shield, self._send_lock:
+            self._kicked = False
+            self._tick()
+            outbox = self._outbox
+            if not outbox or self._closed:
+                return
+            batch = []
+            while outbox:  # one at a time: other threads append meanwhile
+                batch.append(outbox.popleft())
+            try:
+                self._sock.sendall(encode(batch))
+            except OSError:
+                self._lose()
+            self._sent_at = time.monotonic()
+
+    # waiting
+
+    def wait(self, ready: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Wait until `ready()`; False when `timeout` seconds were not enough. Raises ClusterDiedError."""
+        if self._outbox or self._busy():
+            self.flush()
+        if ready():
+            return True
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self._activity += 1
+        while True:
+            with self._shield:
+                if self._reader.acquire(blocking=False):
+                    try:
+                        if self._armed:
+                            self._disarm()
+                        done = self._lead(ready, deadline)
+                    finally:
+                        self._reader.release()
+                        if self._waiting:
+                            self._wake_followers()
+                    return done
+            if ready():
+                return True
+            if self.lost:
+                raise self.error()
+            if not self._follow(ready, deadline):
+                return ready()
+
+    def _lead(self, ready: Callable[[], bool], deadline: float | None) -> bool:
+        shield = self._shield
+        while not ready():
+            if self.lost:
+                raise self.error()
+            # A signal that lands just before the system call would not be seen until it ends: look once a second.
+            left = 1.0
+            if deadline is not None:
+                left = min(left, max(0.0, deadline - time.monotonic()))
+            try:
+                shield.open()
+                events = self._poll.poll(left * 1000)
+            finally:
+                shield.close()
+            if events:
+                self._read()
+            if deadline is not None and time.monotonic() >= deadline:
+                return ready()
+        return True
+
+    def _follow(self, ready: Callable[[], bool], deadline: float | None) -> bool:
+        """Sleep until ready, or nobody reads, or the deadline (then False)."""
+        with self._followers:
+            self._waiting += 1
+            try:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                return self._followers.wait_for(
+                    lambda: ready() or self.lost or not self._reader.locked(), left
+                )
+            finally:
+                self._waiting -= 1
+
+    def _wake_followers(self) -> None:
+        with self._followers:
+            self._followers.notify_all()
+
+    def _read(self) -> None:
+        """Read once and dispatch; the caller holds the reader lock and is shielded."""
+        try:
+            data = self._sock.recv(READ, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lose()
+            return
+        for message in self._decoder.feed(data):
+            self._dispatch(message)
+        if self._waiting:
+            self._wake_followers()
+
+    def drain(self) -> None:
+        """Read what is there without waiting, unless somebody reads already."""
+        with self._shield:
+            if self._reader.acquire(blocking=False):
+                try:
+                    while self._poll.poll(0) and not self.lost:
+                        self._read()
+                finally:
+                    self._reader.release()
+                    if self._waiting:
+                        self._wake_followers()
+
+    # the attendant
+
+    def attend(self) -> None:
+        """From now on the attendant reads as well: something waits that has no thread of its own."""
+        if not self._attend_socket:
+            self._attend_socket = True
+            os.eventfd_write(self._kick, 1)
+
+    def _attend(self) -> None:
+        seen = -1
+        while not self._closed:
+            if self._armed:
+                timeout = 0.1 if self._busy() else None
+            elif self._attend_socket:
+                timeout = 0.1 if self._reader.locked() else 0.02
+            else:
+                timeout = 0.1 if self._busy() else 1.0
+            events = self._epoll.poll(timeout)
+            if self._closed:
+                break
+            for fd, _ in events:
+                if fd == self._kick:
+                    try:
+                        os.eventfd_read(self._kick)
+                    except BlockingIOError:
+                        pass
+                    time.sleep(BURST)
+                elif self._reader.acquire(blocking=False):
+                    try:
+                        self._read()
+                    finally:
+                        self._reader.release()
+                        if self._waiting:
+                            self._wake_followers()
+            if self.lost:
+                break
+            self.flush()
+            if self._attend_socket and not self._armed:
+                # Take the socket back only when nobody has waited since the last look.
+                if seen == self._activity and not self._reader.locked():
+                    self._arm()
+                seen = self._activity
+
+    def _arm(self) -> None:
+        with self._followers:
+            if not self._armed and not self._closed:
+                self._epoll.register(self._sock, select.EPOLLIN)
+                self._armed = True
+
+    def _disarm(self) -> None:
+        with self._followers:
+            if self._armed and not self._closed:
+                # An epoll may be changed while another thread sleeps in it: no wake-up is paid for.
+                self._epoll.unregister(self._sock)
+                self._armed = False
+
+    # the end
+
+    def error(self) -> ClusterDiedError:
+        return ClusterDiedError(
+            "the cluster's hub is gone, and with it its tasks, actors and objects: "
+            "the next use of shoal starts a new one (%cluster start, or shoal.init())"
+        )
+
+    def _lose(self) -> None:
+        if not self.lost:
+            self.lost = True
+            self._wake_followers()
+            if not self._closed:
+                self._on_lost()
+
+    def close(self) -> None:
+        """Send what is left and end the attendant."""
+        if self._closed:
+            return
+        if not self.lost:
+            self.flush()
+        self._closed = True
+        self.lost = True
+        try:
+            os.eventfd_write(self._kick, 1)
+        except OSError:
+            pass
+        self._wake_followers()
+        if threading.current_thread() is not self._attendant:
+            self._attendant.join()
+        self._epoll.close()
+        os.close(self._kick)
+        self._sock.close()

@@ -1,0 +1,75 @@
+"""What a worker prints: fds 1 and 2 are pipes, so that C code's and subprocesses' output counts.
+
+The watcher thread reads them while user code runs; at the end of a task the main thread takes what is left, so that all
+of a task's output is sent before its result. The hub holds the reading ends too and saves the last lines of a crash.
+"""
+
+from __future__ import annotations
+
+import codecs
+import fcntl
+import os
+import sys
+import termios
+import threading
+from collections.abc import Callable
+
+STREAMS = ("stdout", "stderr")
+_CHUNK = 1 << 16
+
+
+class OutputPipes:
+    """Both streams of this process. `send(stream, text)` is called in order, by one thread at a time."""
+
+    def __init__(self, readers: tuple[int, int], writers: tuple[int, int], send: Callable[[str, str], None]) -> None:
+        self._send = send
+        self._lock = threading.Lock()
+        self._readers = readers
+        self._streams = dict(zip(readers, STREAMS, strict=True))
+        make = codecs.getincrementaldecoder("utf-8")
+        self._decoders = {fd: make("replace") for fd in readers}
+        for fd in readers:
+            os.set_blocking(fd, False)
+        for target, writer in zip((1, 2), writers, strict=True):
+            os.dup2(writer, target)
+            os.close(writer)
+        sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+        sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
+        self._stdout, self._stderr = sys.stdout, sys.stderr
+
+    @property
+    def fds(self) -> tuple[int, int]:
+        return self._readers
+
+    def read(self, fd: int) -> bool:
+        """Take what is there and send it; False when there was nothing."""
+        with self._lock:
+            return self._take(fd)
+
+    def _take(self, fd: int) -> bool:
+        try:
+            data = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return False
+        if data:
+            text = self._decoders[fd].decode(data)
+            if text:
+                self._send(self._streams[fd], text)
+        return bool(data)
+
+    def drain(self) -> None:
+        """Send all that was printed so far."""
+        for file in (self._stdout, self._stderr):
+            try:
+                file.flush()
+            except (OSError, ValueError):
+                pass
+        with self._lock:
+            for fd in self._readers:
+                while _pending(fd):
+                    self._take(fd)
+
+
+def _pending(fd: int) -> int:
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0"), sys.byteorder)

@@ -1,0 +1,10 @@
+"""The scheduler: pure. `Scheduler.handle(*events)` returns commands; no sockets, clock, threads or randomness.
+
+    events.py     what happened, told to the scheduler
+    commands.py   what is to be done, told to the hub
+    tables.py     the records: tasks, objects, workers, actors
+    resources.py  who holds how much of what, in ten-thousandths
+    objects.py    who holds which object; when one is ready, failed, freed
+    actors.py     actors and the order of their calls
+    state.py      the tasks: queues, leases, cancel, retries
+"""

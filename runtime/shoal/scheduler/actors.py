@@ -1,0 +1,60 @@
+"""Actors and the order of their calls.
+
+Calls of one caller go out in the order of submission: one whose argument is not ready holds back the caller's later
+calls, but never the calls of another caller.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from shoal.scheduler.tables import ALIVE, DEAD, Actor, Task
+
+
+class Actors:
+    """The table of actors, and their names. A name is free again as soon as its actor is dead."""
+
+    def __init__(self) -> None:
+        self.table: dict[bytes, Actor] = {}
+        self._names: dict[tuple[str, str], bytes] = {}
+
+    def add(self, actor: Actor) -> None:
+        self.table[actor.id] = actor
+        if actor.kind.actor_name:
+            self._names[actor.kind.namespace, actor.kind.actor_name] = actor.id
+
+    def named(self, name: str, namespace: str) -> Actor | None:
+        actor_id = self._names.get((namespace, name))
+        return None if actor_id is None else self.table[actor_id]
+
+    def end(self, actor: Actor, reason: str) -> list[bytes]:
+        """Mark it dead; returns the calls that will never be sent."""
+        actor.state, actor.reason = DEAD, reason
+        name = (actor.kind.namespace, actor.kind.actor_name)
+        if self._names.get(name) == actor.id:
+            del self._names[name]
+        unsent = [call for mailbox in actor.mailboxes.values() for call in mailbox]
+        actor.mailboxes.clear()
+        return unsent
+
+    def enqueue(self, actor: Actor, task: Task) -> None:
+        actor.mailboxes.setdefault(task.client, deque()).append(task.id)
+
+    def sendable(self, actor: Actor, tasks: Mapping[bytes, Task]) -> list[Task]:
+        """The calls whose turn it is, taken out of their mailboxes."""
+        if actor.state != ALIVE:
+            return []
+        out: list[Task] = []
+        for caller in list(actor.mailboxes):
+            mailbox = actor.mailboxes[caller]
+            while mailbox:
+                task = tasks.get(mailbox[0])
+                if task is not None:
+                    if task.missing:
+                        break
+                    out.append(task)
+                mailbox.popleft()  # one that was cancelled meanwhile is simply skipped
+            if not mailbox:
+                del actor.mailboxes[caller]
+        return out

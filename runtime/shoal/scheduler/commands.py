@@ -1,0 +1,93 @@
+"""What is to be done, told to the hub."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class StartWorker(NamedTuple):
+    worker: int
+
+
+class StopWorker(NamedTuple):
+    """Let it end by itself: its atexit handlers run."""
+
+    worker: int
+
+
+class KillWorker(NamedTuple):
+    worker: int
+
+
+class Run(NamedTuple):
+    worker: int
+    task: bytes
+
+
+class Interrupt(NamedTuple):
+    """Raise KeyboardInterrupt in the task if it runs; drop it if the worker has not started it."""
+
+    worker: int
+    task: bytes
+
+
+class TakeBack(NamedTuple):
+    """Ask a worker for these tasks, unless it has started them; it answers with `Returned`."""
+
+    worker: int
+    tasks: tuple[bytes, ...]
+
+
+class Deliver(NamedTuple):
+    """Send an object's value to a client."""
+
+    client: int
+    object: bytes
+
+
+class Fail(NamedTuple):
+    """The objects' value is this error, named as in shoal.exceptions."""
+
+    objects: tuple[bytes, ...]
+    error: str
+    message: str
+
+
+class CopyError(NamedTuple):
+    """The objects' value is the error that `source` has."""
+
+    objects: tuple[bytes, ...]
+    source: bytes
+
+
+class Free(NamedTuple):
+    """Nobody can reach the object any more."""
+
+    object: bytes
+
+
+class TaskEnded(NamedTuple):
+    """A task is over, for the books: `error` is None, or the class name of what it ended with."""
+
+    task: bytes
+    error: str | None
+
+
+class ActorChanged(NamedTuple):
+    actor: bytes
+
+
+Command = (
+    StartWorker
+    | StopWorker
+    | KillWorker
+    | Run
+    | Interrupt
+    | TakeBack
+    | Deliver
+    | Fail
+    | CopyError
+    | Free
+    | TaskEnded
+    | ActorChanged
+)

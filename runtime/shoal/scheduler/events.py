@@ -1,0 +1,138 @@
+"""What happened, told to the scheduler. Ids are bytes, clients and workers small numbers, times seconds."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from shoal.scheduler.tables import Kind
+
+
+class ClientJoined(NamedTuple):
+    client: int
+
+
+class ClientLeft(NamedTuple):
+    """A driver's or worker's connection ended; a driver's work ends with it."""
+
+    client: int
+
+
+class KindDefined(NamedTuple):
+    kind: Kind
+
+
+class Submitted(NamedTuple):
+    """A task, an actor's creation (its kind's role says so) or an actor call (`actor` is given)."""
+
+    task: bytes
+    kind: bytes
+    client: int
+    job: int
+    cell: str | None
+    parent: bytes | None
+    actor: bytes | None
+    deps: tuple[bytes, ...]
+    holds: tuple[bytes, ...]
+
+
+class WorkerReady(NamedTuple):
+    worker: int
+
+
+class WorkerDied(NamedTuple):
+    worker: int
+    reason: str
+
+
+class Finished(NamedTuple):
+    """A worker is done with a task; `contained` lists, for each return value, the refs inside it."""
+
+    worker: int
+    task: bytes
+    outcome: str
+    contained: tuple[tuple[bytes, ...], ...]
+    seconds: float
+    error: str | None = None
+
+
+class Returned(NamedTuple):
+    """A worker gives back tasks that it has not started."""
+
+    worker: int
+    tasks: tuple[bytes, ...]
+
+
+class Blocked(NamedTuple):
+    worker: int
+
+
+class Unblocked(NamedTuple):
+    worker: int
+
+
+class Put(NamedTuple):
+    client: int
+    object: bytes
+    contained: tuple[bytes, ...]
+
+
+class Borrowed(NamedTuple):
+    client: int
+    objects: tuple[bytes, ...]
+
+
+class Released(NamedTuple):
+    client: int
+    objects: tuple[bytes, ...]
+
+
+class Fetched(NamedTuple):
+    """A client wants to be sent these objects when they are ready."""
+
+    client: int
+    objects: tuple[bytes, ...]
+
+
+class Cancelled(NamedTuple):
+    task: bytes
+    force: bool
+    recursive: bool
+
+
+class CellCancelled(NamedTuple):
+    """The interrupt button: everything that this cell launched."""
+
+    cell: str
+    now: float
+    actors_too: bool
+
+
+class ActorKilled(NamedTuple):
+    actor: bytes
+    reason: str
+
+
+class Tick(NamedTuple):
+    now: float
+
+
+Event = (
+    ClientJoined
+    | ClientLeft
+    | KindDefined
+    | Submitted
+    | WorkerReady
+    | WorkerDied
+    | Finished
+    | Returned
+    | Blocked
+    | Unblocked
+    | Put
+    | Borrowed
+    | Released
+    | Fetched
+    | Cancelled
+    | CellCancelled
+    | ActorKilled
+    | Tick
+)

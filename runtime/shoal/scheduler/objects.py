@@ -1,0 +1,123 @@
+"""Who holds which object: the one truth about lifetimes.
+
+An object is reachable while a process holds a ref to it (`holders`), or a task or a container needs it (`pins`). A
+process counts its refs itself and tells only its first and its last. An actor is an object too: its handles are refs
+to it, so that it ends when nobody can reach it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shoal.scheduler.commands import Command, Deliver, Free
+from shoal.scheduler.tables import Object
+
+
+class Objects:
+    """The table of objects. Invariant: a settled object with neither holders nor pins is not in it."""
+
+    def __init__(self, out: list[Command]) -> None:
+        self._out = out
+        self.table: dict[bytes, Object] = {}
+        self.freed_actors: list[bytes] = []
+        self._held: dict[int, set[bytes]] = {}
+
+    def join(self, client: int) -> None:
+        self._held.setdefault(client, set())
+
+    def expect(self, object_id: bytes, owner: int) -> None:
+        """An object that is not there yet; its maker holds it."""
+        record = Object(owner)
+        self.table[object_id] = record
+        held = self._held.get(owner)
+        if held is not None:
+            record.holders.add(owner)
+            held.add(object_id)
+
+    def settle(self, object_id: bytes, contained: tuple[bytes, ...], failed: bool) -> list[bytes]:
+        """The value is there (or is an error). Returns the tasks that waited for it."""
+        record = self.table.get(object_id)
+        if record is None:  # all refs were dropped meanwhile
+            self._out.append(Free(object_id))
+            return []
+        record.ready, record.failed = True, failed
+        record.contained = contained
+        for inner in contained:
+            self.pin(inner)
+        waiters, record.waiters = record.waiters, []
+        if record.owner in record.holders:
+            self._out.append(Deliver(record.owner, object_id))
+        for client in record.fetchers:
+            if client != record.owner:
+                self._out.append(Deliver(client, object_id))
+        record.fetchers.clear()
+        if not record.holders and not record.pins:
+            self._free(object_id)
+        return waiters
+
+    def pin(self, object_id: bytes) -> Object | None:
+        record = self.table.get(object_id)
+        if record is not None:
+            record.pins += 1
+        return record
+
+    def unpin(self, object_id: bytes) -> None:
+        record = self.table.get(object_id)
+        if record is not None:
+            record.pins -= 1
+            if not record.pins and not record.holders:
+                self._free(object_id)
+
+    def hold(self, client: int, ids: Iterable[bytes]) -> None:
+        held = self._held.get(client)
+        if held is None:
+            return
+        for object_id in ids:
+            record = self.table.get(object_id)
+            if record is not None:
+                record.holders.add(client)
+                held.add(object_id)
+
+    def release(self, client: int, ids: Iterable[bytes]) -> None:
+        held = self._held.get(client)
+        for object_id in ids:
+            record = self.table.get(object_id)
+            if held is not None:
+                held.discard(object_id)
+            if record is not None:
+                record.holders.discard(client)
+                record.fetchers.discard(client)
+                if not record.holders and not record.pins:
+                    self._free(object_id)
+
+    def leave(self, client: int) -> None:
+        self.release(client, tuple(self._held.get(client, ())))
+        self._held.pop(client, None)
+
+    def fetch(self, client: int, object_id: bytes) -> bool:
+        """False when there is no such object any more."""
+        record = self.table.get(object_id)
+        if record is None:
+            return False
+        if record.ready:
+            self._out.append(Deliver(client, object_id))
+        else:
+            record.fetchers.add(client)
+        return True
+
+    def _free(self, object_id: bytes) -> None:
+        stack = [object_id]
+        while stack:
+            current = stack.pop()
+            record = self.table.get(current)
+            if record is None or record.holders or record.pins or not record.ready:
+                continue
+            del self.table[current]
+            self._out.append(Free(current))
+            for inner in record.contained:
+                below = self.table.get(inner)
+                if below is not None:
+                    below.pins -= 1
+                    stack.append(inner)
+            if record.actor:
+                self.freed_actors.append(current)

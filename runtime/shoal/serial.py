@@ -1,0 +1,93 @@
+"""Values to bytes and back: pickle 5 with out-of-band buffers, cloudpickle where plain pickle cannot.
+
+A packed value is ``(stream, buffers, contained)``: the pickle stream, the buffers that it leaves out (NumPy, pandas,
+Arrow and polars all use them), and the ids of the refs and actor handles inside, which whoever keeps the value must
+keep alive.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from io import BytesIO
+from typing import Any, NamedTuple
+
+from shoal.exceptions import SerializationError
+
+_ATOMS = frozenset({type(None), bool, int, float, str, bytes, complex})
+NONE = pickle.dumps(None, 5)
+
+
+class Packed(NamedTuple):
+    """A value ready to travel."""
+
+    stream: bytes
+    buffers: Sequence[memoryview | bytes]
+    contained: tuple[bytes, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.stream) + sum(len(b) for b in self.buffers)
+
+
+class _Contained(threading.local):
+    """The ids met while this thread pickles; None outside `pack`."""
+
+    ids: list[bytes] | None = None
+
+
+_contained = _Contained()
+
+
+def note_contained(object_id: bytes) -> bool:
+    """Called by the reducers of refs and handles. False outside `pack`: nobody would keep the object alive."""
+    if _contained.ids is None:
+        return False
+    _contained.ids.append(object_id)
+    return True
+
+
+def pack(
+    value: Any, what: str = "the value", pickler: Callable[..., Any] | None = None
+) -> Packed:
+    """Pickle a value; raises SerializationError that says what cannot be pickled and why.
+
+    `pickler` makes the pickler: called like `cloudpickle.Pickler`, which it is by default.
+    """
+    if type(value) in _ATOMS:
+        return Packed(pickle.dumps(value, 5), (), ())
+    import cloudpickle
+
+    outer, _contained.ids = _contained.ids, []
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        file = BytesIO()
+        make = pickler or cloudpickle.Pickler
+        make(file, 5, buffer_callback=buffers.append).dump(value)
+        ids = tuple(dict.fromkeys(_contained.ids))
+        return Packed(file.getvalue(), [_raw(b) for b in buffers], ids)
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except Exception as error:
+        raise SerializationError(f"{what} ({type(value).__name__}) cannot be pickled: {error}") from error
+    finally:
+        _contained.ids = outer
+
+
+def _raw(buffer: pickle.PickleBuffer) -> memoryview:
+    try:
+        return buffer.raw()
+    except BufferError:  # not contiguous: a copy in C order is
+        return memoryview(bytes(buffer))
+
+
+def unpack(stream: bytes | memoryview, buffers: Iterable[Any] = ()) -> Any:
+    return pickle.loads(stream, buffers=buffers)
+
+
+def pack_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Packed:
+    """Arguments; the common calls of a few plain values skip cloudpickle (1 µs instead of 10)."""
+    if all(type(a) in _ATOMS for a in args) and all(type(a) in _ATOMS for a in kwargs.values()):
+        return Packed(pickle.dumps((args, kwargs), 5), (), ())
+    return pack((args, kwargs), "an argument")

@@ -1,0 +1,374 @@
+"""One worker process: runs tasks one at a time, or hosts one actor.
+
+Its main thread reads the *task* socket while idle and runs user code otherwise. A watcher thread reads the *control*
+socket (cancel, take-back) and the pipes behind fds 1 and 2, so that neither depends on what user code does. Output is
+sent before the `done` of its task on the same socket, so the two never change order.
+"""
+
+from __future__ import annotations
+
+import atexit
+import collections
+import contextlib
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from shoal import context, current
+from shoal.engines.local import LocalEngine
+from shoal.errors import named_error, pack_error
+from shoal.exceptions import ClusterDiedError, SerializationError
+from shoal.ids import returns
+from shoal.output import OutputPipes
+from shoal.serial import NONE, Packed, pack, unpack
+from shoal.shield import WorkerShield
+from shoal.wire import READ, Decoder, Message
+
+HOLD_BACK = 0.002
+"""Seconds that results of quick tasks may gather while more tasks wait here."""
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+class _Kind(NamedTuple):
+    function: bytes
+    name: str
+    role: str
+    returns: int
+    method: str
+    threads: int
+
+
+class _Run(NamedTuple):
+    """A task as the hub sends it. `values` are the dependencies' values, as many as `slots`."""
+
+    task: bytes
+    kind: bytes
+    cell: str | None
+    environment: tuple[int, int]
+    payload: Any
+    slots: tuple[int | str, ...]
+    deps: tuple[bytes, ...]
+    values: tuple[Any, ...]
+
+
+def main(number: int, task: socket.socket, control: socket.socket, pipes: list[int], folder: Path) -> int:
+    """Run until told to end, or until the hub is gone; returns the exit status."""
+    return Worker(number, task, control, pipes, folder).run()
+
+
+class Worker:
+    """See the module. All of its state is touched by the main thread, but for what `_lock` guards."""
+
+    def __init__(
+        self, number: int, task: socket.socket, control: socket.socket, pipes: list[int], folder: Path
+    ) -> None:
+        self._kinds: dict[bytes, _Kind] = {}
+        self._blobs: dict[bytes, bytes] = {}
+        self._functions: dict[bytes, Any] = {}
+        self._environments: dict[tuple[int, int], tuple[str, list[str], dict[str, str]]] = {}
+        self._entered: tuple[tuple[int, int], int] | None = None
+        self._instance: Any = None
+        self._lock = threading.Lock()
+        self._queue: collections.deque[_Run] = collections.deque()
+        self._unwanted: set[bytes] = set()
+        self._cancelled: set[bytes] = set()
+        self._running: bytes | None = None
+        self._interrupted: bytes | None = None
+        self._blocked = 0
+        self._ending = False
+        self._loop: Any = None
+        self._sent_at = 0.0
+        self._main = threading.get_ident()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._shield = WorkerShield(self._wants_interrupt)
+        self._shield.install()
+        out_r, err_r, out_w, err_w = pipes
+        self._output = OutputPipes((out_r, err_r), (out_w, err_w), self._send_output)
+        self.engine = LocalEngine(
+            task,
+            folder,
+            number,
+            shield=self._shield,
+            on_message=self._take_message,
+            on_lost=self._hub_gone,
+            blocking=self._blocking,
+            attend=False,
+        )
+        self._control = control
+        current.set_engine(self.engine)
+        context.on_display(self._send_display)
+        threading.Thread(target=self._watch, name="shoal-watch", daemon=True).start()
+
+    # the main thread
+
+    def run(self) -> int:
+        link = self.engine.link
+        link.append(("hello",))
+        try:
+            while True:
+                if not self._queue:
+                    link.wait(self._has_work)
+                with self._lock:
+                    if not self._queue:
+                        if self._ending:
+                            break
+                        continue
+                    run = self._queue.popleft()
+                    self._running = run.task
+                self._execute(run)
+        except ClusterDiedError:
+            return 1
+        except SystemExit as leaving:
+            self._output.drain()
+            link.flush()
+            return leaving.code if isinstance(leaving.code, int) else 0 if leaving.code is None else 1
+        self._instance = None
+        atexit._run_exitfuncs()
+        self._output.drain()
+        link.flush()
+        return 0
+
+    def _has_work(self) -> bool:
+        return bool(self._queue) or self._ending
+
+    def _execute(self, run: _Run) -> None:
+        kind = self._kinds[run.kind]
+        context.set_cell(run.cell)
+        context.set_task(run.task)
+        error_name: str | None = None
+        outcome = "ok"
+        started = ended = time.time()
+        try:
+            if run.task in self._cancelled:
+                raise KeyboardInterrupt
+            self._enter_environment(run.environment, kind.threads)
+            started = time.time()
+            value = self._call(kind, run)
+            ended = time.time()
+            values = self._results(kind, run.task, value)
+        except KeyboardInterrupt:
+            outcome, values = "cancelled", []
+        except SystemExit:
+            raise
+        except BaseException as error:
+            outcome, error_name = "error", type(error).__name__
+            if kind.role == "actor":
+                error_name = f"{type(error).__name__}: {error}"
+            values = [self._error(error, kind.name)] * max(1, kind.returns)
+        self._running = None
+        self._cancelled.discard(run.task)
+        if outcome != "ok":
+            ended = time.time()
+        self._output.drain()
+        link = self.engine.link
+        link.append(
+            (
+                "done", run.task, outcome, [v for v, _ in values], tuple(c for _, c in values),
+                started, ended, error_name,
+            )
+        )  # fmt: skip
+        now = time.monotonic()
+        if not self._queue or now - self._sent_at > HOLD_BACK:
+            self._sent_at = now
+            link.flush()
+
+    def _call(self, kind: _Kind, run: _Run) -> Any:
+        if type(run.payload) is bytes:
+            args, kwargs = unpack(run.payload)
+        else:
+            args, kwargs = unpack(*run.payload)
+        if run.slots:
+            filled = list(args)
+            for slot, dep, value in zip(run.slots, run.deps, run.values, strict=True):
+                loaded = self.engine.load(dep, value)
+                if isinstance(slot, int):
+                    filled[slot] = loaded
+                else:
+                    kwargs[slot] = loaded
+            args = tuple(filled)
+        if kind.role == "actor":
+            self._instance = self._function(kind)(*args, **kwargs)
+            return None
+        if kind.role == "method":
+            value = getattr(self._instance, kind.method)(*args, **kwargs)
+        else:
+            value = self._function(kind)(*args, **kwargs)
+        if type(value) is types.CoroutineType:
+            value = self._run_coroutine(value)
+        return value
+
+    def _run_coroutine(self, coroutine: Any) -> Any:
+        import asyncio
+
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        return self._loop.run_until_complete(coroutine)
+
+    def _function(self, kind: _Kind) -> Any:
+        function = self._functions.get(kind.function)
+        if function is None:
+            function = self._functions[kind.function] = unpack(self._blobs.pop(kind.function))
+        return function
+
+    def _results(self, kind: _Kind, task: bytes, value: Any) -> list[tuple[Any, tuple[bytes, ...]]]:
+        if kind.role == "actor" or kind.returns == 0:
+            return []
+        if kind.returns == 1:
+            if value is None:
+                return [(("i", NONE, ()), ())]
+            return [self._result(value, kind.name)]
+        if isinstance(value, types.GeneratorType):
+            value = list(value)
+        if not isinstance(value, (tuple, list)) or len(value) != kind.returns:
+            got = f"{len(value)} values" if isinstance(value, (tuple, list)) else type(value).__name__
+            raise ValueError(
+                f"{kind.name}() has num_returns={kind.returns} but returned {got}: "
+                f"return a tuple or list of {kind.returns}"
+            )
+        assert len(returns(task, kind.returns)) == len(value)
+        return [self._result(v, kind.name) for v in value]
+
+    def _result(self, value: Any, name: str) -> tuple[Any, tuple[bytes, ...]]:
+        packed = pack(value, f"what {name}() returned")
+        return self.engine.place(packed), packed.contained
+
+    def _error(self, error: BaseException, name: str) -> tuple[Any, tuple[bytes, ...]]:
+        try:
+            packed: Packed = pack_error(error, name)
+        except SerializationError as second:
+            packed = named_error("TaskError", str(second))
+        return ("e", packed.stream, [bytes(b) for b in packed.buffers]), packed.contained
+
+    def _enter_environment(self, number: tuple[int, int], threads: int) -> None:
+        """Be as the submitter was: its folder, import path and environment variables; BLAS as the task's CPUs say."""
+        if self._entered == (number, threads):
+            return
+        cwd, path, environ = self._environments[number]
+        environ = {**dict.fromkeys(THREADS, str(threads)), **environ}
+        if dict(os.environ) != environ:
+            os.environ.clear()
+            os.environ.update(environ)
+        sys.path[:] = path
+        if cwd:
+            with contextlib.suppress(OSError):
+                os.chdir(cwd)
+        if self._entered is not None and self._entered[1] != threads and "threadpoolctl" in sys.modules:
+            sys.modules["threadpoolctl"].threadpool_limits(threads)
+        self._entered = (number, threads)
+
+    # messages
+
+    def _take_message(self, message: Message) -> None:
+        """Called by whichever thread reads the task socket."""
+        tag = message[0]
+        if tag == "run":
+            run = _Run(*message[1:])
+            with self._lock:
+                if run.task not in self._unwanted:
+                    self._queue.append(run)
+                    return
+                self._unwanted.discard(run.task)
+            self.engine.link.append(("returned", (run.task,)))
+        elif tag == "kind":
+            self._kinds[message[1]] = _Kind(*message[2:])
+        elif tag == "function":
+            self._blobs[message[1]] = message[2]
+        elif tag == "environment":
+            self._environments[message[1]] = message[2:]
+        elif tag == "exit":
+            self._ending = True
+
+    @contextlib.contextmanager
+    def _blocking(self) -> Iterator[None]:
+        """Around a wait inside a task: its CPU is given to others meanwhile."""
+        link = self.engine.link
+        with self._lock:
+            self._blocked += 1
+            if self._blocked == 1 and self._running is not None:
+                link.append(("blocked",))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._blocked -= 1
+                last = self._blocked == 0 and self._running is not None
+            if last and not link.lost:
+                link.post(("unblocked",))
+
+    # output
+
+    def _send_output(self, stream: str, text: str) -> None:
+        self.engine.link.append(("output", context.get_task(), context.get_cell(), stream, text))
+
+    def _send_display(self, bundle: dict[str, Any]) -> None:
+        self._output.drain()
+        self.engine.link.append(("output", context.get_task(), context.get_cell(), "display", bundle))
+        self.engine.link.flush()
+
+    # interrupts
+
+    def _wants_interrupt(self) -> bool:
+        """In the signal handler: raise only in the task that is meant."""
+        if self._interrupted is not None and self._interrupted == self._running:
+            self._interrupted = None
+            return True
+        return False
+
+    # the watcher thread
+
+    def _watch(self) -> None:
+        decoder = Decoder()
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        for fd in self._output.fds:
+            poll.register(fd, select.POLLIN)
+        while True:
+            for fd, _ in poll.poll():
+                if fd == self._control.fileno():
+                    try:
+                        data = self._control.recv(READ)
+                    except OSError:
+                        data = b""
+                    if not data:
+                        self._hub_gone()
+                    for message in decoder.feed(data):
+                        self._obey(message)
+                else:
+                    self._output.read(fd)
+            self.engine.link.flush()
+
+    def _obey(self, message: Message) -> None:
+        # What the hub has sent may still lie in the task socket, unread while user code runs.
+        self.engine.link.drain()
+        if message[0] == "take_back":
+            self._give_back(message[1])
+        elif message[0] == "interrupt":
+            task = message[1]
+            with self._lock:
+                if any(run.task == task for run in self._queue):
+                    self._cancelled.add(task)
+                elif self._running == task:
+                    self._interrupted = task
+                    signal.pthread_kill(self._main, signal.SIGINT)
+
+    def _give_back(self, tasks: tuple[bytes, ...]) -> None:
+        wanted = set(tasks)
+        with self._lock:
+            back = tuple(run.task for run in self._queue if run.task in wanted)
+            if back:
+                kept = [run for run in self._queue if run.task not in wanted]
+                self._queue.clear()
+                self._queue.extend(kept)
+        self.engine.link.append(("returned", back))
+
+    def _hub_gone(self) -> None:
+        """Nothing here has a meaning without the hub, whatever user code is doing."""
+        os._exit(1)
