@@ -50,7 +50,7 @@ class Page:
 class Stage:
     """A view of CELL on a feed and a page of the test's own."""
 
-    def __init__(self, patience: float = 0.0) -> None:
+    def __init__(self, patience: float = 0.0, silence: float = PATIENCE) -> None:
         self.feed = HandFeed()
         self.page = Page()
         self.cancelled: list[str] = []
@@ -62,6 +62,7 @@ class Stage:
             self.page.publish,
             self.cancelled.append,
             patience=patience,
+            silence=silence,
             on_close=self.closed.set,
         )
 
@@ -175,6 +176,16 @@ def test_closing_early_says_what_was_unfinished(stage: Stage) -> None:
     assert "1 of 2 tasks done · 1 unfinished when last seen" in stage.page.record
     assert not stage.page.live
     stage.view.close()
+
+
+def test_a_view_does_not_outlive_its_cluster() -> None:
+    stage = Stage(silence=0.2)
+    stage.view.start()
+    stage.say(FINISHED, RUNNING)
+    stage.page.wait_for(lambda: stage.page.live)
+    stage.view.finish(wait=0)
+    stage.wait_until_closed()
+    assert "1 unfinished when last seen" in stage.page.record
 
 
 def test_an_older_state_does_not_undo_a_newer_one(stage: Stage) -> None:

@@ -182,6 +182,30 @@ def test_packed_bars_are_quadruples_of_float32() -> None:
     assert packed.tolist()[4:] == [2, 1, 2, 1]
 
 
+def test_a_lost_end_leaves_no_task_running() -> None:
+    lost = row("a", RUNNING, worker="w1", times=(0, 1, 0))
+    rows = [lost, row("b", RUNNING, worker="w1", times=(0, 5, 0))]
+    state = replace(state_of(rows), counts={(CELL, "square"): Counts(running=1, finished=1)})
+    summary = summarise(state, CELL)
+    assert summary is not None
+    assert [bar.start for bar in summary.bars] == [5]
+    over = replace(state, counts={(CELL, "square"): Counts(finished=2)})
+    summary = summarise(over, CELL, summary)
+    assert summary is not None
+    assert summary.bars == ()
+    assert [line.task for line in summary.workers] == [None]
+
+
+def test_only_the_clock_moves_while_nothing_happens() -> None:
+    rows = [row("a"), row("b", RUNNING), row("c", PENDING_NODE)]
+    first = summarise(state_of(rows, time=NOW), CELL)
+    later = summarise(state_of(rows, time=NOW + 1), CELL, first)
+    moved = summarise(state_of([rows[0], row("b"), rows[2]], time=NOW + 1), CELL, first)
+    assert first is not None and later is not None and moved is not None
+    assert not later.shows_more_than(first)
+    assert moved.shows_more_than(first)
+
+
 def test_finished_is_the_only_state_that_has_a_mean() -> None:
     rows = [row("a", FINISHED, times=(0, 1, 3)), row("b", FAILED, error="E", times=(0, 1, 9))]
     summary = summarise(state_of(rows), CELL)

@@ -66,6 +66,8 @@ class CellView:
         cancel: cancels the cell's work; see `Cancel`.
         patience: seconds of work before anything is shown; a quicker cell shows its record only,
             once its work is done.
+        silence: seconds without a word of the feed after which, once the cell has ended, its
+            cluster is taken for gone; a living feed speaks many times a second.
         on_close: called once, in the view's thread, after the view has closed by itself or by
             `close`.
     """
@@ -78,12 +80,14 @@ class CellView:
         cancel: Cancel,
         *,
         patience: float = 0.2,
+        silence: float = 10.0,
         on_close: Callable[[], None] | None = None,
     ) -> None:
         self._feed = feed
         self._cell = cell
         self._panel = _Panel(cell, publish, cancel)
         self._patience = patience
+        self._silence = silence
         self._on_close = on_close
         self._changed = threading.Condition()
         self._told = _Told()
@@ -154,7 +158,7 @@ class CellView:
                 summary = summarise(now, self._cell, summary)
                 first_seen = first_seen or (began if summary else 0.0)
             cost = monotonic() - began
-            if told.is_over(summary, began):
+            if self._is_over(told, summary, began):
                 if summary is not None:
                     self._panel.end(summary)
                 return
@@ -173,6 +177,14 @@ class CellView:
         if self._panel.behind:
             return RECORD_EVERY
         return HEARTBEAT if summary.active else None
+
+    def _is_over(self, told: _Told, summary: CellSummary | None, now: float) -> bool:
+        if told.closing or told.finished_at is None:
+            return told.closing
+        if summary is None:
+            return now >= told.finished_at + NOTHING_CAME
+        quiet_since = max(told.heard_at, told.finished_at)
+        return not summary.active or now >= quiet_since + self._silence
 
     def _wait(self, told: _Told, timeout: float | None) -> _Told:
         with self._changed:
@@ -196,13 +208,6 @@ class _Told(NamedTuple):
     hurry_until: float = 0.0
     closing: bool = False
 
-    def is_over(self, summary: CellSummary | None, now: float) -> bool:
-        if self.closing or self.finished_at is None:
-            return self.closing
-        if summary is None:
-            return now >= self.finished_at + NOTHING_CAME
-        return not summary.active
-
 
 class _Panel:
     """The two outputs of a view: what they last said and how to bring them up to date."""
@@ -213,6 +218,8 @@ class _Panel:
         self._cancel = cancel
         self._mark = uuid4().hex
         self._strip: Strip | None = None
+        self._last: CellSummary | None = None
+        self._shown_at = 0.0
         self._recorded_at = 0.0
         self.shown = False
         self.behind = False
@@ -220,6 +227,9 @@ class _Panel:
 
     def show(self, summary: CellSummary) -> None:
         now = monotonic()
+        if not (self.behind or self._is_news(summary, now)):
+            return
+        self._last, self._shown_at = summary, now
         # A long wait needs no record four times a second.
         pause = max(RECORD_EVERY, summary.elapsed / 200)
         self.behind = now - self._recorded_at < pause
@@ -232,6 +242,11 @@ class _Panel:
             from .strip import update
 
             update(self._strip, summary, self._mark, None)
+
+    def _is_news(self, summary: CellSummary, now: float) -> bool:
+        if self._last is None or summary.shows_more_than(self._last):
+            return True
+        return summary.active and now >= self._shown_at + HEARTBEAT
 
     def end(self, summary: CellSummary) -> None:
         final = record(summary, closed=True, mark=self._mark)

@@ -76,6 +76,11 @@ class CellSummary:
     def active(self) -> bool:
         return self.counts.done < self.counts.total
 
+    def shows_more_than(self, before: CellSummary) -> bool:
+        """Whether more than the clock has moved since `before`."""
+        told = (self.counts, self.bars, self.errors, self.functions)
+        return told != (before.counts, before.bars, before.errors, before.functions)
+
     @property
     def lanes(self) -> tuple[Lane, ...]:
         return tuple(worker.lane for worker in self.workers)
@@ -101,7 +106,7 @@ def summarise(
     begun = min(begun, before.begun) if before else begun
     active = counts.done < counts.total
     elapsed = max(0.0, (state.time if active else _last_end(rows, begun, state, before)) - begun)
-    runs = _runs(rows, begun)
+    runs = _runs(rows, by_name, begun)
     workers = _workers(runs, state, elapsed, before)
     rate = _rate(rows, counts, begun, state.time) if active and counts.total > 1 else None
     return CellSummary(
@@ -189,20 +194,29 @@ class _Run(NamedTuple):
     state: int
 
 
-def _runs(rows: Iterable[TaskRow], begun: float) -> list[_Run]:
+def _runs(rows: Iterable[TaskRow], by_name: dict[str, Counts], begun: float) -> list[_Run]:
     """In the order of their starts. A task that waits for its retry still carries the times of
-    the attempt before; it is not among them."""
-    runs = []
+    the attempt before; it is not among them.
+
+    The feed may lose the row that ends a task, never a count: of the rows that say "running" only
+    the latest are believed, as many as the counts say.
+    """
+    runs, running = [], []
     for row in rows:
         _, name, _, state, worker, _, _, _, started, ended, error = row
         if started is None or worker is None:
             continue
         start = max(0.0, started - begun)
         if state == RUNNING:
-            runs.append(_Run(start, None, worker, name, timeline.RUNNING))
+            running.append(_Run(start, None, worker, name, timeline.RUNNING))
         elif state in DONE:
             end = max(start, (ended or started) - begun)
             runs.append(_Run(start, end, worker, name, _bar_state(state, error)))
+    left = {name: counts.running for name, counts in by_name.items()}
+    for run in sorted(running, key=itemgetter(0), reverse=True):
+        if left.get(run.name, 0) > 0:
+            left[run.name] -= 1
+            runs.append(run)
     runs.sort(key=itemgetter(0))
     return runs
 

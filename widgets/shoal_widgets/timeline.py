@@ -24,7 +24,7 @@ class Lane(NamedTuple):
 
     @property
     def label(self) -> str:
-        return f"pid {self.pid}" if self.pid else self.worker[:8]
+        return f"pid {self.pid}" if self.pid else f"worker {self.worker[:6]}"
 
 
 class Bar(NamedTuple):
