@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import pkgutil
 import subprocess
 import sys
 
@@ -30,9 +31,17 @@ def in_a_fresh_python(code: str) -> str:
 def test_all_is_sorted_and_whole() -> None:
     import shoal
 
-    assert shoal.__all__ == sorted(shoal.__all__, key=str.casefold)
+    assert shoal.__all__ == sorted(shoal.__all__)
     assert RAYS_NAMES <= set(shoal.__all__)
     assert [name for name in shoal.__all__ if not hasattr(shoal, name)] == []
+
+
+def test_no_public_name_is_a_modules_too() -> None:
+    """Importing `shoal.x` sets the attribute `x` of `shoal`: it would hide the public name."""
+    import shoal
+
+    modules = {module.name for module in pkgutil.iter_modules(shoal.__path__)}
+    assert modules.isdisjoint(shoal.__all__)
 
 
 def test_public_classes_say_they_are_shoals() -> None:

@@ -17,14 +17,16 @@ ROOMS = ("runtime", "widgets", "kernelext")
 # on its own floor only what the same package holds (`scheduler/*` is the package and all in it).
 # Facades and doors stand on the roof: nobody inside imports them.
 FLOORS = [
-    "exceptions feed_rows ids context shield shm",
-    "config wire serial allocator messages",
-    "link scheduler/* feed",
-    "store",
-    "worker zygote",
-    "hub",
+    "exceptions feed_rows ids context counts shield shm allocator signatures options output",
+    "config current wire serial feed timeline",
+    "errors refs link segments store scheduler/*",
     "engines/*",
-    "cluster",
+    "cluster worker",
+    "functions",
+    "actors",
+    "api",
+    "zygote",
+    "hub/*",
     "shoal_widgets/*",
     "shoal_kernelext/*",
     "shoal widgets",
@@ -33,7 +35,7 @@ FACADES = ("shoal", "shoal.widgets")
 
 # What a room sees of the floors below it, where that is less than all of them.
 SEES = {
-    "shoal.scheduler": "messages exceptions feed_rows",
+    "shoal.scheduler": "exceptions feed_rows",
     "shoal_widgets": "feed feed_rows context cluster",
 }
 # The scheduler is a pure state machine: time comes inside the event, and chance not at all.
