@@ -140,9 +140,12 @@ def _is_ours(thread: threading.Thread, before: Traces) -> bool:
 
 def _fail_on_leaks(before: Traces) -> None:
     leaks = wait_until_none(lambda: _leaks(before), PATIENCE)
-    for process in _new_processes(before) if leaks else ():
-        process.kill()  # it is named below; the tests that follow shall not suffer from it
     if leaks:
+        # All is named below; the tests that follow shall not suffer from it.
+        for process in _new_processes(before):
+            process.kill()
+        for name in set(os.listdir(_folder())) - before.folders:
+            shutil.rmtree(_folder() / name, ignore_errors=True)
         pytest.fail("left behind:\n  " + "\n  ".join(leaks), pytrace=False)
 
 
