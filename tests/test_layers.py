@@ -18,7 +18,7 @@ ROOMS = ("runtime", "widgets", "kernelext")
 # Facades and doors stand on the roof: nobody inside imports them.
 FLOORS = [
     "exceptions feed_rows ids context counts shield shm allocator signatures options output",
-    "config current wire serial feed timeline",
+    "config current wire serial feed trace",
     "errors refs link segments store scheduler/*",
     "engines/*",
     "cluster worker",

@@ -116,6 +116,8 @@ class ActorClass:
 class ActorHandle:
     """What people hold of an actor; the actor ends when nobody can reach it any more."""
 
+    __module__ = "shoal"
+
     def __init__(self, ref: ObjectRef[Any], cls: str, function: bytes, methods: dict[str, int]) -> None:
         self._ref = ref
         self._class = cls
@@ -131,9 +133,7 @@ class ActorHandle:
                 f"actor class {self.__dict__.get('_class')} has no method {name!r}; "
                 f"it has: {', '.join(m for m in methods if not m.startswith('_')) or 'none'}"
             )
-        made = ActorMethod(self, name, methods[name])
-        # Kept, so that the next call finds it without asking; the method does not keep the handle in a cycle.
-        return made
+        return ActorMethod(self, name, methods[name])
 
     def __dir__(self) -> list[str]:
         return [*object.__dir__(self), *self._methods]

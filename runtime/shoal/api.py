@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
-from shoal import cluster, timeline as _timeline
+from shoal import cluster, trace
 from shoal import options as opts
 from shoal.actors import ActorClass, ActorHandle
 from shoal.cluster import Cluster, engine
@@ -110,6 +110,7 @@ def shutdown() -> None:
 
 
 def is_initialized() -> bool:
+    """Whether this program has a cluster that lives."""
     here = cluster.current()
     return here is not None and here.alive
 
@@ -235,5 +236,5 @@ def timeline(filename: str | None = None) -> list[dict[str, Any]]:
     """What ran where and when (the latest 10,000 tasks) as Chrome trace events; also written to `filename`."""
     rows = engine().query("history")
     if filename is not None:
-        _timeline.write(rows, filename)
-    return _timeline.trace(rows)
+        trace.write(rows, filename)
+    return trace.events(rows)

@@ -134,6 +134,18 @@ def use(cluster: Cluster | None) -> None:
         atexit.register(leave)
     _here.cluster = cluster
     _engine_here.set_engine(None if cluster is None else cluster.engine)
+    for watcher in _here.watchers:
+        watcher(cluster)
+
+
+def on_change(watcher: Callable[[Cluster | None], None]) -> Callable[[], None]:
+    """Have `watcher` called with this process's cluster whenever it becomes another; returns its removal."""
+    _here.watchers = (*_here.watchers, watcher)
+
+    def stop() -> None:
+        _here.watchers = tuple(w for w in _here.watchers if w is not watcher)
+
+    return stop
 
 
 def ensure() -> Cluster:
@@ -195,7 +207,8 @@ def start(
         process.kill()
         process.wait()
         said = os.pread(log, 2000, 0).decode(errors="replace").strip()
-        raise ClusterError(f"the cluster did not start: {said.splitlines()[-1] if said else 'no word from it'}") from None
+        last = said.splitlines()[-1] if said else "no word from it"
+        raise ClusterError(f"the cluster did not start: {last}") from None
     finally:
         os.close(log)
     return cluster

@@ -25,6 +25,7 @@ class ObjectRef(Generic[T]):
     https://docs.ray.io/en/latest/ray-core/objects.html
     """
 
+    __module__ = "shoal"
     __slots__ = ("_id", "_engine", "__weakref__")
     _id: bytes
     _engine: Engine

@@ -41,7 +41,7 @@ def _spelled(parameters: list[inspect.Parameter]) -> str:
         if p.kind == p.KEYWORD_ONLY and not starred:
             out.append("*")
             starred = True
-        star = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+        star = "*" if p.kind == p.VAR_POSITIONAL else "**" if p.kind == p.VAR_KEYWORD else ""
         starred = starred or star == "*"
         out.append(star + p.name + ("" if p.default is p.empty else "=_"))
         before = p.kind

@@ -26,6 +26,8 @@ LARGE = 100_000
 """Bytes from which a value goes to shared memory instead of a message."""
 GRANT = 32 << 20
 """Bytes of memory asked for at a time, at least."""
+FRESH = 1 << 20
+"""Bytes of new memory that are not worth a question to the hub."""
 PAGE = mmap.PAGESIZE
 
 Place = tuple[Any, ...]
@@ -62,8 +64,15 @@ class _Own:
 class Store:
     """This process's view of the object store."""
 
-    def __init__(self, segments: Segments, hold: Callable[[bytes], None], drop: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        segments: Segments,
+        hold: Callable[[bytes], None],
+        drop: Callable[[bytes], None],
+        reclaim: Callable[[], None],
+    ) -> None:
         self._segments = segments
+        self._reclaim = reclaim
         self._hold = hold
         self._drop = drop
         self._own: dict[int, _Own] = {}
@@ -84,15 +93,28 @@ class Store:
             size = part.nbytes if isinstance(part, memoryview) else len(part)
             table.append((at, size))
             at += -(-size // ALIGN) * ALIGN
-        with self._lock:
-            own, start = self._take(max(at, 1))
-            self._back(own)
+        own, start = self._reserve(max(at, 1))
         view = own.mapping.view(start, max(at, 1))
         for (offset, size), part in zip(table, parts, strict=True):
             if size:
                 view[offset : offset + size] = memoryview(part).cast("B") if size else part
         view.release()
         return ("s", own.number, start, tuple(table), stream)
+
+    def _reserve(self, size: int) -> tuple[_Own, int]:
+        """A block with memory behind it. Faulting in new pages takes ten times as long as writing to used ones, so
+        before that is done, what was dropped here and is not yet known to be free is asked for."""
+        with self._lock:
+            own, start = self._take(size)
+            if own.allocator.high - own.backed <= FRESH:
+                self._back(own)
+                return own, start
+            own.allocator.undo()
+        self._reclaim()
+        with self._lock:
+            own, start = self._take(size)
+            self._back(own)
+            return own, start
 
     def _take(self, size: int) -> tuple[_Own, int]:
         for own in self._own.values():
@@ -123,18 +145,15 @@ class Store:
                 wanted = high - own.granted
                 refusal = self._segments.grant(own.number, wanted)
             if refusal is not None:
-                self._shrink(own)
+                own.allocator.undo()
                 raise ObjectStoreFullError(refusal)
             own.granted += wanted
         try:
             shm.reserve(own.fd, own.backed, high - own.backed)
         except OSError as error:
-            self._shrink(own)
+            own.allocator.undo()
             raise ObjectStoreFullError(f"this machine has no memory left for shared objects: {error}") from None
         own.backed = high
-
-    def _shrink(self, own: _Own) -> None:
-        own.allocator.undo()
 
     def free(self, segment: int, start: int) -> None:
         """A block of ours that nobody reads any more."""

@@ -11,14 +11,14 @@ from typing import Any
 from shoal.feed_rows import TaskRow
 
 
-def trace(rows: list[list[Any]]) -> list[dict[str, Any]]:
+def events(rows: list[list[Any]]) -> list[dict[str, Any]]:
     """One complete event a task that has started; times in microseconds, one lane a worker."""
-    events: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     for row in (TaskRow(*r) for r in rows):
         if row.started is None:
             continue
         ended = row.ended if row.ended is not None else row.started
-        events.append(
+        found.append(
             {
                 "cat": "task",
                 "name": row.name,
@@ -33,9 +33,9 @@ def trace(rows: list[list[Any]]) -> list[dict[str, Any]]:
                 },
             }
         )  # fmt: skip
-    return events
+    return found
 
 
 def write(rows: list[list[Any]], filename: str) -> None:
     with open(filename, "w", encoding="utf-8") as file:
-        json.dump(trace(rows), file)
+        json.dump(events(rows), file)

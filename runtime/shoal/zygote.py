@@ -49,6 +49,7 @@ class Zygote:
         # Loaded once here, shared by all that are forked; neither starts a thread.
         import cloudpickle  # noqa: F401
 
+        import shoal.api  # noqa: F401  # what tasks that submit tasks need
         import shoal.worker  # noqa: F401
 
         set_name("shoal-zygote")
@@ -99,6 +100,7 @@ class Zygote:
             for fd in inherited:
                 os.close(fd)
             self._hub.close()
+            set_name("shoal-worker")
             # A group of its own: what the worker starts goes down with it.
             os.setpgid(0, 0)
             import random

@@ -75,7 +75,7 @@ class LocalEngine:
         self._lock = threading.Lock()
         self.counts = RefCounts(self._first_ref, self._last_ref)
         self._segments = HubSegments(folder, client, shield)
-        self.store = Store(self._segments, self.counts.add, self.counts.drop)
+        self.store = Store(self._segments, self.counts.add, self.counts.drop, self._reclaim)
         self.link = Link(
             sock,
             self._dispatch,
@@ -99,6 +99,11 @@ class LocalEngine:
         self._values.pop(object_id, None)
         self._expected.discard(object_id)
         self.link.append(("release", (object_id,)))
+
+    def _reclaim(self) -> None:
+        """Learn of every block that is free by now: the answer comes behind all that was said before it."""
+        self.counts.settle()
+        self.query("ping")
 
     # work
 

@@ -21,6 +21,7 @@ class Answers:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._questions: dict[str, Callable[..., Any]] = {
+            "ping": lambda: None,
             "resources": self._resources,
             "nodes": self._nodes,
             "status": self._status,

@@ -253,7 +253,7 @@ class Hub:
             self._events.append(ev.WorkerReady(peer.number))
             return
         if protocol != PROTOCOL:
-            peer.send(("refused", f"the cluster speaks protocol {PROTOCOL}, this shoal {protocol}: restart one of them"))
+            peer.send(("refused", f"the cluster speaks protocol {PROTOCOL}, this shoal {protocol}: restart the older"))
         else:
             self._peers[peer.number] = peer
             self._events.append(ev.ClientJoined(peer.number))

@@ -50,7 +50,7 @@ class Publisher:
         self._asked.setsockopt(zmq.LINGER, 0)
         self._asked.bind(f"ipc://{folder}/snap.sock")
         self._epoll = epoll
-        self._fds = {self._stream.getsockopt(zmq.FD), self._asked.getsockopt(zmq.FD)}
+        self._fds = {int(self._stream.getsockopt(zmq.FD)), int(self._asked.getsockopt(zmq.FD))}
         for fd in self._fds:
             epoll.register(fd, select.EPOLLIN)
         self._seq = 0

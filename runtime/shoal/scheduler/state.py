@@ -1,16 +1,13 @@
-"""The tasks: queues, leases, cancel, retries.
+"""The state machine: what tasks go through, from submit to their end; cancel and retries.
 
-A worker is *leased* to a job for a shape of demand, and while it is, tasks of that shape are pushed to it, so many at
-once as fill about 5 ms by their measured duration. The first of them runs; the others can be taken back: when the
-running one blocks in `get`, or turns out long. Queues are by (job, shape): a task that cannot run holds up only its
-like, and jobs take turns.
+Where they run is `placement`'s matter, who holds their values `objects`', in which order an actor's calls go `actors`'.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -24,20 +21,16 @@ from shoal.scheduler.commands import (
     Fail,
     Interrupt,
     KillWorker,
-    Run,
-    StartWorker,
     StopWorker,
-    TakeBack,
     TaskEnded,
 )
 from shoal.scheduler.objects import Objects
-from shoal.scheduler.resources import UNIT, Resources, only_cpu
+from shoal.scheduler.placement import OVERDUE, Placement
+from shoal.scheduler.resources import UNIT
 from shoal.scheduler.tables import (
     ACTOR,
     ALIVE,
     DEAD,
-    ENDING,
-    IDLE,
     LEASED,
     PUSHED,
     QUEUED,
@@ -45,25 +38,14 @@ from shoal.scheduler.tables import (
     Actor,
     Kind,
     Object,
-    Shape,
     Task,
     Worker,
 )
 
-AHEAD = 0.005
-"""Seconds of work that a worker is given at once."""
-DEPTH = 128
-"""Tasks that a worker is given at once, at most."""
-OVERDUE = 0.010
-"""Seconds after which the tasks behind a running one are taken back."""
 PATIENCE = 0.5
 """Seconds that an interrupted task has before its worker is killed."""
-SURPLUS = 2.0
-"""Seconds that an idle worker beyond the number of CPUs is kept."""
-MAX_WORKERS = 1000
 LOG = 4096
-
-Queue = tuple[int, Shape]
+"""Events kept: the replay of a fault, and teaching material."""
 
 
 class Scheduler:
@@ -71,22 +53,16 @@ class Scheduler:
 
     def __init__(self, total: Mapping[str, float], pool: int) -> None:
         self.out: list[Command] = []
-        self.resources = Resources(total)
         self.objects = Objects(self.out)
         self.actors = Actors()
         self.kinds: dict[bytes, Kind] = {}
         self.tasks: dict[bytes, Task] = {}
-        self.workers: dict[int, Worker] = {}
+        self.placement = Placement(self.out, total, pool, self.tasks, self._place_actor)
+        self.resources = self.placement.resources
+        self.workers = self.placement.workers
         self.clients: set[int] = {0}  # 0 is the job of detached actors' work
         self.cells: dict[str, set[bytes]] = {}
         self.log: deque[ev.Event] = deque(maxlen=LOG)
-        self.now = 0.0
-        self._pool = pool
-        self._idle: dict[int, Worker] = {}
-        self._queues: OrderedDict[Queue, deque[bytes]] = OrderedDict()
-        self._leases: dict[Queue, list[Worker]] = {}
-        self._starting = 0
-        self._last_worker = 0
         self._kills: list[tuple[float, int, bytes]] = []
         self._handlers: dict[type, Callable[[Any], None]] = {
             ev.ClientJoined: self._client_joined,
@@ -117,25 +93,18 @@ class Scheduler:
             handlers[type(event)](event)
         while self.objects.freed_actors:
             self._actor_unreachable(self.objects.freed_actors.pop())
-        if self._queues:
-            self._place()
+        self.placement.place()
         commands = self.out[:]
         self.out.clear()
         return commands
 
     def fill_pool(self) -> None:
         """Start workers up to the number of CPUs; the commands come with the next `handle`."""
-        alive = sum(w.state not in (ACTOR, ENDING) for w in self.workers.values())
-        for _ in range(self._pool - alive):
-            self._start_worker()
+        self.placement.fill_pool()
 
     def next_tick(self) -> float | None:
         """In how many seconds a `Tick` is wanted; None when there is nothing to watch."""
-        if self._kills or any(len(w.running) > 1 for w in self.workers.values()):
-            return OVERDUE
-        if len(self._idle) > self._pool:
-            return SURPLUS
-        return None
+        return OVERDUE if self._kills else self.placement.watched
 
     # clients and kinds
 
@@ -145,12 +114,12 @@ class Scheduler:
 
     def _client_left(self, e: ev.ClientLeft) -> None:
         self.clients.discard(e.client)
+        self.objects.leave(e.client)  # first: nobody is there to be told of what follows
         for actor in [a for a in self.actors.table.values() if a.job == e.client]:
             if actor.state != DEAD:
                 self._end_actor(actor, "the program that made it has ended", KillWorker)
         for task in [t for t in self.tasks.values() if t.job == e.client]:
             self._cancel(task, force=True)
-        self.objects.leave(e.client)
 
     def _kind_defined(self, e: ev.KindDefined) -> None:
         self.kinds[e.kind.id] = e.kind
@@ -210,7 +179,7 @@ class Scheduler:
         elif e.job not in self.clients:
             self._cancel(task, force=True)
         elif not task.missing:
-            self._enqueue(task)
+            self.placement.enqueue(task)
 
     @staticmethod
     def _return_ids(task: bytes, kind: Kind) -> tuple[bytes, ...]:
@@ -220,151 +189,31 @@ class Scheduler:
             return (task,)
         return tuple(task[:14] + i.to_bytes(2, "big") for i in range(kind.returns))
 
-    def _enqueue(self, task: Task, front: bool = False) -> None:
-        task.state, task.worker = QUEUED, None
-        queue = self._queues.setdefault((task.job, task.kind.shape), deque())
-        if front:
-            queue.appendleft(task.id)
-        else:
-            queue.append(task.id)
-
     def _arguments_ready(self, task: Task) -> None:
         if task.kind.role == "method":
             task.state = QUEUED
             self._send_calls(self.actors.table.get(task.actor or b""))
         else:
-            self._enqueue(task)
-
-    # placement
-
-    def _place(self) -> None:
-        for key in list(self._queues):
-            queue = self._queues[key]
-            shape = key[1]
-            granted = False
-            while queue:
-                task = self.tasks.get(queue[0])
-                if task is None or task.state != QUEUED:
-                    queue.popleft()
-                    continue
-                if not self._idle or not self.resources.fits(shape):
-                    break
-                queue.popleft()
-                worker = self._idle.pop(next(reversed(self._idle)))
-                if task.kind.role == "actor":
-                    self._place_actor(task, worker)
-                else:
-                    self._lease(worker, key)
-                    self._push(worker, task)
-                granted = True
-            if queue and (granted or len(self._queues) == 1):
-                self._push_more(key, queue)
-            if not queue:
-                del self._queues[key]
-                continue
-            if granted:
-                self._queues.move_to_end(key)
-            if not self._idle:
-                self._grow(shape, len(queue))
-
-    def _lease(self, worker: Worker, key: Queue) -> None:
-        worker.state, (worker.job, worker.shape) = LEASED, key
-        self.resources.take(key[1])
-        self._leases.setdefault(key, []).append(worker)
-
-    def _push(self, worker: Worker, task: Task) -> None:
-        task.state, task.worker = PUSHED, worker.id
-        worker.running[task.id] = None
-        self.out.append(Run(worker.id, task.id))
-
-    def _push_more(self, key: Queue, queue: deque[bytes]) -> None:
-        """Fill the leased workers evenly; the more a function's tasks take, the fewer lie ahead."""
-        leased = [w for w in self._leases.get(key, ()) if not w.blocked]
-        if not leased:
-            return
-        share = -(-len(queue) // len(leased))
-        for worker in leased:
-            for _ in range(share):
-                if not queue:
-                    return
-                task = self.tasks.get(queue[0])
-                if task is None or task.state != QUEUED:
-                    queue.popleft()
-                    continue
-                seconds = task.kind.seconds
-                if task.kind.role == "actor" or seconds is None:
-                    break
-                if len(worker.running) >= min(DEPTH, max(1, int(AHEAD / max(seconds, 1e-6)))):
-                    break
-                queue.popleft()
-                self._push(worker, task)
-
-    def _grow(self, shape: Shape, wanted: int) -> None:
-        room = min((self.resources.free.get(n, 0) // a for n, a in shape), default=4 * self._pool + 16)
-        if not shape:  # tasks that need nothing are bounded by the number of processes alone
-            room -= sum(w.state == LEASED and not w.shape for w in self.workers.values())
-        for _ in range(min(wanted, room) - self._starting):
-            if len(self.workers) >= MAX_WORKERS:
-                return
-            self._start_worker()
-
-    def _start_worker(self) -> None:
-        self._last_worker += 1
-        self.workers[self._last_worker] = Worker(self._last_worker)
-        self._starting += 1
-        self.out.append(StartWorker(self._last_worker))
+            self.placement.enqueue(task)
 
     # workers
 
     def _worker_ready(self, e: ev.WorkerReady) -> None:
         worker = self.workers.get(e.worker)
         if worker is not None and worker.state == STARTING:
-            self._starting -= 1
             self.clients.add(e.worker)
             self.objects.join(e.worker)
-            self._make_idle(worker)
-
-    def _make_idle(self, worker: Worker) -> None:
-        worker.state, worker.shape, worker.idle_since = IDLE, (), self.now
-        worker.taking_back = False
-        self._idle[worker.id] = worker
-
-    def _unlease(self, worker: Worker) -> None:
-        """Give back what the worker held; if it was blocked its CPU is back already."""
-        key = (worker.job, worker.shape)
-        self._give_held(worker)
-        leased = self._leases[key]
-        leased.remove(worker)
-        if not leased:
-            del self._leases[key]
-
-    def _give_held(self, worker: Worker) -> None:
-        self.resources.give(worker.shape)
-        if worker.blocked:
-            self.resources.take(only_cpu(worker.shape))
-            worker.blocked = False
-        worker.shape = ()
+            self.placement.ready(worker)
 
     def _blocked(self, e: ev.Blocked) -> None:
         worker = self.workers.get(e.worker)
-        if worker is None or worker.blocked or worker.state not in (LEASED, ACTOR):
-            return
-        worker.blocked = True
-        self.resources.give(only_cpu(worker.shape))
-        if worker.state == LEASED:
-            self._take_back(worker)
+        if worker is not None:
+            self.placement.block(worker)
 
     def _unblocked(self, e: ev.Unblocked) -> None:
         worker = self.workers.get(e.worker)
-        if worker is not None and worker.blocked:
-            worker.blocked = False
-            self.resources.take(only_cpu(worker.shape))
-
-    def _take_back(self, worker: Worker) -> None:
-        behind = tuple(worker.running)[1:]
-        if behind and not worker.taking_back:
-            worker.taking_back = True
-            self.out.append(TakeBack(worker.id, behind))
+        if worker is not None:
+            self.placement.unblock(worker)
 
     def _returned(self, e: ev.Returned) -> None:
         worker = self.workers.get(e.worker)
@@ -380,33 +229,28 @@ class Scheduler:
             if task.cancelled:
                 self._fail_cancelled(task)
             else:
-                self._enqueue(task, front=True)
-        self._after_task(worker)
+                self.placement.enqueue(task, front=True)
+        self.placement.after_task(worker)
 
     def _worker_died(self, e: ev.WorkerDied) -> None:
         worker = self.workers.get(e.worker)
         if worker is None:
             return
-        self._idle.pop(e.worker, None)
-        if worker.state == STARTING:
-            self._starting -= 1
-        elif worker.state == LEASED:
-            self._unlease(worker)
-        elif worker.state == ACTOR:
-            self._give_held(worker)
+        if worker.state == ACTOR:
             actor = self.actors.table.get(worker.actor or b"")
             if actor is not None and actor.state != DEAD:
                 self._end_actor(actor, f"its process died: {e.reason}", None)
         running = list(worker.running)
-        del self.workers[e.worker]
+        had_started = worker.state != STARTING
+        self.placement.lose(worker)
         for task_id in reversed(running):
             task = self.tasks.get(task_id)
             if task is not None:
                 self._lost_worker(task, e.reason, started=task_id == running[0])
         self.clients.discard(e.worker)
         self.objects.leave(e.worker)
-        if worker.state != STARTING and self.clients:
-            self.fill_pool()
+        if had_started:
+            self.placement.fill_pool()
 
     def _lost_worker(self, task: Task, reason: str, started: bool) -> None:
         if task.cancelled:
@@ -417,7 +261,7 @@ class Scheduler:
         else:
             if started and task.retries > 0:
                 task.retries -= 1
-            self._enqueue(task, front=True)
+            self.placement.enqueue(task, front=True)
 
     # the end of a task
 
@@ -437,12 +281,7 @@ class Scheduler:
                 self._fail_cancelled(task)
             else:
                 self._settle(task, e.contained, e.error)
-        self._after_task(worker)
-
-    def _after_task(self, worker: Worker) -> None:
-        if worker.state == LEASED and not worker.running:
-            self._unlease(worker)
-            self._make_idle(worker)
+        self.placement.after_task(worker)
 
     def _settle(self, task: Task, contained: Iterable[tuple[bytes, ...]], error: str | None) -> None:
         """The task is over and its values are known; what waited for them goes on or fails."""
@@ -512,7 +351,6 @@ class Scheduler:
             self._cancel(task, force=e.force, recursive=e.recursive)
 
     def _cell_cancelled(self, e: ev.CellCancelled) -> None:
-        self.now = e.now
         for task_id in list(self.cells.get(e.cell, ())):
             task = self.tasks.get(task_id)
             if task is None:
@@ -545,31 +383,13 @@ class Scheduler:
     # time
 
     def _tick(self, e: ev.Tick) -> None:
-        self.now = now = e.now
+        now = e.now
         while self._kills and self._kills[0][0] <= now:
             _, worker_id, task_id = heapq.heappop(self._kills)
             stuck = self.workers.get(worker_id)
             if stuck is not None and task_id in stuck.running and stuck.state == LEASED:
                 self.out.append(KillWorker(worker_id))
-        for worker in self.workers.values():
-            if len(worker.running) > 1 and worker.state == LEASED:
-                self._watch_head(worker, now)
-        if len(self._idle) > self._pool:
-            surplus = [w for w in self._idle.values() if now - w.idle_since >= SURPLUS]
-            for worker in surplus[: len(self._idle) - self._pool]:
-                del self._idle[worker.id]
-                worker.state = ENDING
-                self.out.append(StopWorker(worker.id))
-
-    def _watch_head(self, worker: Worker, now: float) -> None:
-        head = next(iter(worker.running))
-        if worker.head != head:
-            worker.head, worker.head_since = head, now
-        elif now - worker.head_since > OVERDUE:
-            task = self.tasks.get(head)
-            if task is not None:  # its like are not to be pushed ahead again
-                task.kind.seconds = max(task.kind.seconds or 0.0, now - worker.head_since)
-            self._take_back(worker)
+        self.placement.look(now)
 
     # actors
 
@@ -590,7 +410,7 @@ class Scheduler:
         worker.state, worker.actor, worker.shape = ACTOR, actor.id, task.kind.held
         self.resources.take(task.kind.held)
         actor.worker = worker.id
-        self._push(worker, task)
+        self.placement.push(worker, task)
 
     def _actor_made(self, task: Task, e: ev.Finished) -> None:
         actor = self.actors.table[task.actor or b""]
@@ -629,7 +449,7 @@ class Scheduler:
             return
         worker = self.workers[actor.worker]
         for task in self.actors.sendable(actor, self.tasks):
-            self._push(worker, task)
+            self.placement.push(worker, task)
 
     def _actor_killed(self, e: ev.ActorKilled) -> None:
         actor = self.actors.table.get(e.actor)

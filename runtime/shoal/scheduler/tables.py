@@ -93,7 +93,7 @@ class Worker:
     taking_back: bool = False
     head_since: float = 0.0
     head: bytes | None = None
-    idle_since: float = 0.0
+    idle_since: float | None = None
 
 
 @dataclass(slots=True)
