@@ -91,21 +91,16 @@ class Notebook:
             tuple(sent.values), sent.absent, tuple(sorted(sent.modules)),
             frozenset(names(ast.parse(code)).binds),
         )  # fmt: skip
-        failed = None
         try:
-            result = run_cell(travelled(request))
+            result: Result = travelled(run_cell(travelled(request)))
         except CellFailed as error:
-            failed = error
-        if failed is not None:
-            result = travelled(failed).result
-        else:
-            result = travelled(result)
+            result = travelled(error).result
         self.result = result
         self.unopened = deliver(result, sent.objects, self.ns, self.stock)
         self.stock.sweep(self.ns.values())
         if result.failure is not None:
-            error = error_of(result.failure, sent.objects, self.ns)
-            raise error if error is not None else RuntimeError(result.failure.message)
+            raised = error_of(result.failure, sent.objects, self.ns)
+            raise raised if raised is not None else RuntimeError(result.failure.message)
         return result
 
 

@@ -1,0 +1,41 @@
+"""The notebook's hands: magics, the routing of output, the session. Loaded by ``%load_ext shoal``.
+
+    magics                      %cluster, %%remote
+    session                     this notebook: cells, interrupt, restart
+    views, output, interrupt    what people see of a cell's work, and how they stop it
+    cell_source, capture, shipment, delivery, stock
+                                a cell's way to a worker and back, in the notebook
+    remote_cell, rich, worker_shell, figures
+                                the same cell on the worker: nothing of the kernel is imported there
+    exchange, parcel, report    what both sides use
+
+Only `load_ipython_extension` registers anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register the magics and hooks in an IPython shell; starts nothing. Harmless when run again."""
+    if getattr(shell, "shoal_session", None) is not None:
+        return
+    from shoal_kernelext.magics import register
+    from shoal_kernelext.session import Session
+
+    session = Session(shell)
+    session.open()
+    register(shell, session)
+    shell.shoal_session = session
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take back what `load_ipython_extension` did; the cluster stays."""
+    session = getattr(shell, "shoal_session", None)
+    if session is not None:
+        from shoal_kernelext.magics import unregister
+
+        unregister(shell)
+        session.close()
+        shell.shoal_session = None

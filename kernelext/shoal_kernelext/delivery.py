@@ -1,0 +1,69 @@
+"""What comes back from a remote cell, written into the notebook as if the cell had run there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shoal.refs import ObjectRef
+from shoal_kernelext.exchange import Failure, Result, Sent, fetch, received
+from shoal_kernelext.parcel import Namespace, Site
+from shoal_kernelext.stock import Stock
+
+
+def deliver(result: Result, objects: Namespace, namespace: Namespace, stock: Stock) -> dict[str, str]:
+    """Rebind, add and delete the names that the cell did; returns those whose value cannot be opened, and why.
+
+    Args:
+        result: what the worker found.
+        objects: the captured objects by name, which it may refer to.
+        namespace: the notebook's.
+        stock: told of the large values that came, which the store has.
+    """
+    site = Site(namespace, objects)
+    unopened: dict[str, str] = {}
+    new: Namespace = {name: objects[as_name] for name, as_name in result.kept.items()}
+    parcels = received(result.values, writable=True)
+    for captured, parcel in zip(result.values, parcels, strict=True):
+        try:
+            value = parcel.opened(site)
+        except Exception as error:
+            why = f"came back but cannot be opened here: {type(error).__name__}: {error}"
+            unopened.update(dict.fromkeys(captured.names, why))
+            continue
+        new.update(dict.fromkeys(captured.names, value))
+        if isinstance(captured.sent, ObjectRef):
+            stock.add(value, captured.sent)
+    namespace.update(new)
+    for name in result.deleted:
+        namespace.pop(name, None)
+    return unopened
+
+
+def value_of(sent: Sent, objects: Namespace, namespace: Namespace) -> Any:
+    """The object of a parcel that came back."""
+    parcel = fetch([sent], writable=True)[0] if isinstance(sent, ObjectRef) else sent
+    return parcel.opened(Site(namespace, objects))
+
+
+def notes(result: Result, unopened: dict[str, str]) -> list[str]:
+    """Sentences about what did not come back."""
+    told = [
+        f"{name!r} stays on the worker: {why}" for name, why in {**result.held_back, **unopened}.items()
+    ]
+    for name, size in result.uncompared.items():
+        told.append(
+            f"{name!r} ({size / 1e6:,.0f} MB) is too large to be compared: if the cell changed it in place, "
+            f"let it end with {name} = {name}"
+        )
+    return told
+
+
+def error_of(failure: Failure, objects: Namespace, namespace: Namespace) -> BaseException | None:
+    """The exception that ended the cell, as the class people know; None where it could not travel."""
+    if failure.error is None:
+        return None
+    try:
+        error = failure.error.opened(Site(namespace, objects))
+    except Exception:
+        return None
+    return error if isinstance(error, BaseException) else None

@@ -1,0 +1,314 @@
+"""Runs a cell on a worker. What the notebook's process asks for is in `exchange.Request`.
+
+The cell runs as the main module of a namespace of its own, filled with the captured names. Afterwards that
+namespace is compared with what it was: what is new, or no longer the same, goes back.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import builtins
+import contextlib
+import importlib
+import inspect
+import io
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextvars import copy_context
+from dataclasses import dataclass
+from types import CodeType, ModuleType
+from typing import Any
+
+from shoal.exceptions import ShoalError
+from shoal.refs import ObjectRef
+from shoal_kernelext import rich
+from shoal_kernelext.exchange import (
+    Bundle,
+    Captured,
+    CellFailed,
+    Failure,
+    Request,
+    Result,
+    Sent,
+    put,
+    received,
+)
+from shoal_kernelext.parcel import LARGE, Parcel, Site, same
+from shoal_kernelext.report import remember, report
+from shoal_kernelext.worker_shell import WorkerShell
+
+COMPARED = 64_000_000
+"""Bytes of a pickle stream up to which a captured value is compared with what it was."""
+_UNCHANGING = (type(None), bool, int, float, complex, str, bytes, range, ModuleType, ObjectRef)
+_BACKEND = "module://shoal_kernelext.figures"
+_FIGURES = _BACKEND.removeprefix("module://")
+
+
+def run_cell(request: Request) -> Result:
+    """Run a cell and say what is different afterwards.
+
+    Raises CellFailed, with the result in it, when the cell raises. KeyboardInterrupt passes through.
+    """
+    main = ModuleType("__main__")
+    namespace = main.__dict__
+    site = Site(namespace)
+    remember(request.sources)
+    _import(request.modules)
+    absent = dict(request.absent)
+    taken = list(_taken(request, site, absent))
+    started = dict(namespace)
+    value, failure = None, None
+    with _as_main(main):
+        try:
+            value = _run(request, namespace)
+            shown = rich.bundle(value) if request.show else None
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            shown, failure = None, _failure(error, request, absent, site)
+        figures, drawing = _figures(value)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if failure is None and drawing is not None:
+            failure = _failure(drawing, request, absent, site)
+        result = _difference(request, site, started, taken)
+    sent, why = _sent(value, "the value", site) if request.fetch else (None, "")
+    if why:
+        result.held_back["the value"] = why
+    result = result._replace(shown=shown, figures=tuple(figures), value=sent, failure=failure)
+    if failure is not None:
+        raise CellFailed.named(result)
+    return result
+
+
+# before
+
+
+@dataclass
+class _Taken:
+    """A captured object, as it was before the cell ran."""
+
+    names: tuple[str, ...]
+    value: Any
+    before: Parcel | None
+    """Its pickled form; None when it is not compared."""
+    too_large: int = 0
+    """Its size in bytes, when that is why."""
+
+
+def _taken(request: Request, site: Site, absent: dict[str, str]) -> Iterator[_Taken]:
+    """Fill the namespace with the captured objects; those that cannot be opened become `absent`."""
+    parcels = received(request.values, writable=True)
+    pristine = iter(received(request.values, writable=False))
+    for captured, parcel in zip(request.values, parcels, strict=True):
+        original = next(pristine)
+        try:
+            value = parcel.opened(site)
+        except Exception as error:
+            absent.update(dict.fromkeys(captured.names, f"{type(error).__name__}: {error}"))
+            continue
+        site.namespace.update(dict.fromkeys(captured.names, value))
+        yield _before(captured, value, original, site)
+
+
+def _before(captured: Captured, value: Any, original: Parcel, site: Site) -> _Taken:
+    if isinstance(value, _UNCHANGING):
+        return _Taken(captured.names, value, None)
+    if memoryview(original.stream).nbytes > COMPARED:
+        return _Taken(captured.names, value, None, original.size)
+    try:
+        # not the parcel that came: an object pickles a little differently once it was unpickled
+        now = Parcel.packed(value, captured.names[0], Site(site.namespace))
+    except ShoalError:
+        return _Taken(captured.names, value, None, original.size)
+    in_place = original.buffers if isinstance(captured.sent, ObjectRef) else ()
+    if [len(b) for b in in_place] != [len(b) for b in now.buffers]:
+        in_place = tuple(bytes(b) for b in now.buffers)
+    return _Taken(captured.names, value, Parcel(now.stream, tuple(in_place), ()))
+
+
+def _import(modules: tuple[str, ...]) -> None:
+    for module in modules:
+        with contextlib.suppress(Exception):  # the cell will say so where it uses it
+            importlib.import_module(module)
+
+
+@contextlib.contextmanager
+def _as_main(main: ModuleType) -> Iterator[None]:
+    """Let the cell be the main module, with what a notebook adds to it."""
+    shell = WorkerShell(main.__dict__)
+    added = {"display": rich.display, "get_ipython": lambda: shell}
+    missing = object()
+    saved = {name: getattr(builtins, name, missing) for name in added}
+    saved_main, saved_backend = sys.modules.get("__main__"), os.environ.get("MPLBACKEND")
+    sys.modules["__main__"] = main
+    os.environ["MPLBACKEND"] = _BACKEND
+    vars(builtins).update(added)
+    rich.take_over_ipython()
+    if "matplotlib" in sys.modules:
+        sys.modules["matplotlib"].use(_BACKEND)
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            if value is missing:
+                delattr(builtins, name)
+            else:
+                setattr(builtins, name, value)
+        if saved_main is not None:
+            sys.modules["__main__"] = saved_main
+        os.environ.pop("MPLBACKEND")
+        if saved_backend is not None:
+            os.environ["MPLBACKEND"] = saved_backend
+
+
+# the cell
+
+
+def _run(request: Request, namespace: dict[str, Any]) -> Any:
+    """Execute the cell; returns the value of its last expression where somebody wants it."""
+    flags = request.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    filename = request.filename
+    tree = compile(request.code, filename, "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
+    last = None
+    if (request.show or request.fetch) and tree.body and isinstance(tree.body[-1], ast.Expr):
+        last = ast.Expression(tree.body.pop().value)
+    _evaluate(compile(tree, filename, "exec", flags, dont_inherit=True), namespace)
+    if last is None:
+        return None
+    return _evaluate(compile(last, filename, "eval", flags, dont_inherit=True), namespace)
+
+
+def _evaluate(code: CodeType, namespace: dict[str, Any]) -> Any:
+    value = eval(code, namespace)
+    return _awaited(value) if code.co_flags & inspect.CO_COROUTINE else value
+
+
+def _awaited(coroutine: Any) -> Any:
+    """The value of a coroutine, also where a loop runs already (a task may share the notebook's thread)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    outcome: list[Any] = []
+    context = copy_context()
+
+    def run() -> None:
+        try:
+            outcome.extend((context.run(asyncio.run, coroutine), None))
+        except BaseException as error:
+            outcome.extend((None, error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    value, error = outcome
+    if error is not None:
+        raise error
+    return value
+
+
+def _failure(
+    error: BaseException, request: Request, absent: dict[str, str], site: Site
+) -> Failure:
+    tb = error.__traceback__
+    inside = tb
+    while inside is not None and inside.tb_frame.f_code.co_filename != request.filename:
+        inside = inside.tb_next
+    if isinstance(error, NameError) and error.name in absent:
+        error.add_note(f"{error.name!r} of the notebook was not sent: {absent[error.name]}")
+    labels = {name: source.label for name, source in request.sources.items()}
+    lines = report(error, inside or tb, labels.get, colors=request.colors)
+    try:
+        parcel = Parcel.packed(error, "the exception", Site(site.namespace))
+        parcel.opened(site)  # some pickle well and come back wrong
+    except Exception:
+        parcel = None
+    return Failure(type(error).__name__, str(error), lines, parcel)
+
+
+def _figures(value: Any) -> tuple[list[Bundle], BaseException | None]:
+    """The figures left open, but for one that is shown as the cell's value."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is None:
+        return [], None
+    figures = importlib.import_module(_FIGURES)
+    if value is not None and type(value).__module__ == "matplotlib.figure":
+        pyplot.close(value)
+    try:
+        return figures.open_bundles(), None
+    except Exception as error:  # what was plotted cannot be drawn
+        return [], error
+
+
+# after
+
+
+def _difference(
+    request: Request, site: Site, started: dict[str, Any], taken: list[_Taken]
+) -> Result:
+    namespace = site.namespace
+    changed: set[int] = set()
+    shared: dict[str, Any] = {}
+    held_back: dict[str, str] = {}
+    uncompared: dict[str, int] = {}
+    for item in taken:
+        if item.too_large:
+            if request.binds.intersection(item.names):
+                changed.add(id(item.value))
+            else:
+                uncompared[item.names[0]] = item.too_large
+        elif item.before is None or not any(namespace.get(n) is item.value for n in item.names):
+            pass
+        else:
+            try:
+                now = Parcel.packed(item.value, item.names[0], Site(namespace))
+            except ShoalError as error:
+                held_back.update(dict.fromkeys(item.names, str(error.__cause__ or error)))
+            else:
+                if not same(now, item.before):
+                    changed.add(id(item.value))
+                    continue
+        if id(item.value) not in changed:
+            shared[item.names[0]] = item.value
+    there = {id(value): name for name, value in shared.items()}
+    kept: dict[str, str] = {}
+    fresh: dict[int, list[str]] = {}
+    missing = object()
+    for name, value in list(namespace.items()):
+        same_as_before = started.get(name, missing) is value
+        if name == "__builtins__" or (same_as_before and id(value) not in changed):
+            continue
+        if id(value) in there:
+            kept[name] = there[id(value)]
+        else:
+            fresh.setdefault(id(value), []).append(name)
+    home = Site(namespace, shared)
+    values = []
+    for names in fresh.values():
+        sent, why = _sent(namespace[names[0]], names[0], home)
+        if sent is not None:
+            values.append(Captured(tuple(names), sent))
+        elif not _is_closed_file(namespace[names[0]]):
+            held_back.update(dict.fromkeys(names, why))
+    deleted = tuple(n for item in taken for n in item.names if n not in namespace)
+    return Result(
+        tuple(values), kept, deleted, held_back, uncompared, None, (), None, None
+    )
+
+
+def _sent(value: Any, what: str, site: Site) -> tuple[Sent | None, str]:
+    """A value ready to go back, or why it cannot."""
+    try:
+        parcel = Parcel.packed(value, what, site)
+        return (put(parcel) if parcel.size >= LARGE else parcel), ""
+    except ShoalError as error:
+        return None, str(error.__cause__ or error)
+
+
+def _is_closed_file(value: Any) -> bool:
+    """What ``with open(…) as f`` leaves behind: nobody misses it."""
+    return isinstance(value, io.IOBase) and value.closed

@@ -1,0 +1,167 @@
+"""This notebook and its cluster: which cell runs, where its output goes, what happens at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from shoal import cluster, context
+from shoal.config import LINGER_RESTART
+from shoal.context import Cell
+from shoal.exceptions import ShoalError
+from shoal_kernelext.interrupt import cancel_soon, stop
+from shoal_kernelext.output import KernelSink, OutputRouter, TerminalSink
+from shoal_kernelext.report import report
+from shoal_kernelext.stock import Stock
+from shoal_kernelext.views import Views
+
+
+class Session:
+    """The extension in one IPython shell; `open` registers all there is, `close` takes it back.
+
+    Args:
+        shell: IPython's, with a `kernel` where there is one.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+        self.kernel = getattr(shell, "kernel", None)
+        self.id = str(self.kernel.session.session) if self.kernel is not None else uuid.uuid4().hex
+        self.cell: Cell | None = None
+        self.raw = ""
+        """The text of the cell that runs."""
+        sink = KernelSink(self.kernel) if self.kernel is not None else TerminalSink()
+        self.output = OutputRouter(sink, lambda: self.cell)
+        self.views = Views(self.output.publish, cancel_soon)
+        self.stock = Stock()
+        self._running: list[tuple[Any, Cell]] = []
+        """The cells that run, with what IPython says of each: more than one where a cell runs a cell."""
+        self._undo: list[Callable[[], object]] = []
+
+    def open(self) -> None:
+        """Register hooks and handlers; starts nothing."""
+        cluster.interactive(True)
+        events = self.shell.events
+        hooks: dict[str, Any] = {"pre_run_cell": self._cell_starts, "post_run_cell": self._cell_ended}
+        for event, hook in hooks.items():
+            events.register(event, hook)
+            self._undo.append(partial(events.unregister, event, hook))
+        self._undo.append(cluster.on_change(self._cluster_changed))
+        self._cluster_changed(cluster.current())
+        ShoalError._render_traceback_ = lambda error: self.render(error)  # type: ignore[attr-defined]
+        self._undo.append(lambda: delattr(ShoalError, "_render_traceback_"))
+        if self.kernel is not None:
+            self._handle("shoal_cancel", lambda usual, stream, ident, message: self._cancel(message))
+            self._handle("shutdown_request", self._shutdown)
+        self._cell_starts(None)  # the cell that loads the extension runs already
+
+    def close(self) -> None:
+        """Take back what `open` registered; the cluster stays."""
+        for undo in reversed(self._undo):
+            undo()
+        self._undo.clear()
+        self.views.close()
+        self.output.close()
+        context.set_cell(None)
+        cluster.interactive(False)
+
+    def label(self, filename: str) -> str | None:
+        """What people call the cell with that file name, e.g. ``Cell In[3]``; None for other files."""
+        found = self.shell.compile.format_code_name(filename)
+        return " ".join(found) if found else None
+
+    @property
+    def colors(self) -> bool:
+        return str(self.shell.colors).lower() != "nocolor"
+
+    def render(self, error: BaseException) -> list[str]:
+        """The traceback of an error that came from a worker, without our frames."""
+        tb = error.__traceback__
+        while tb is not None and self.label(tb.tb_frame.f_code.co_filename) is None:
+            tb = tb.tb_next
+        return report(error, tb or error.__traceback__, self.label, colors=self.colors)
+
+    # cells
+
+    def _cell_starts(self, info: Any) -> None:
+        cell_id = str(getattr(info, "cell_id", None) or "").rpartition("#")[2]
+        self.raw = str(getattr(info, "raw_cell", None) or "")
+        cell = f"{self.id}/{re.sub('[^A-Za-z0-9_.-]', '_', cell_id)}/{self.shell.execution_count}"
+        self._running = [entry for entry in self._running if entry[0] is not None]
+        self._running.append((info, cell))
+        self._enter(cell)
+        self.output.begin(cell, self._parent())
+        self.views.watch(cell)
+
+    def _cell_ended(self, result: Any) -> None:
+        cell = self.cell
+        assert cell is not None, "set by the first cell, and never unset"
+        error = getattr(result, "error_in_exec", None)
+        if isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
+            stop(cell)
+        self.output.flush()
+        self.views.end(cell)
+        self.stock.sweep(list(self.shell.user_ns.values()))
+        if self._running:
+            self._running.pop()
+        if self._running:
+            self._enter(self._running[-1][1])
+
+    def _enter(self, cell: Cell) -> None:
+        """What is launched from now on is this cell's; after its end, until another starts, it still is."""
+        self.cell = cell
+        context.set_cell(cell)
+
+    def _parent(self) -> Any:
+        if self.kernel is None:
+            return {}
+        get = getattr(self.shell, "get_parent", None)
+        return get() if get is not None else self.shell.parent_header
+
+    # the cluster
+
+    def _cluster_changed(self, to: cluster.Cluster | None) -> None:
+        self.views.cluster_changed(to)
+        if to is not None:
+            to.on_output(self._take)
+
+    def _take(self, output: Any) -> None:
+        if output.cell is None or output.cell.startswith(self.id):
+            self.output.take(output)
+
+    # the kernel's control channel
+
+    def _handle(self, kind: str, handler: Callable[..., Any]) -> None:
+        """Put `handler(usual, stream, ident, message)` before a control handler."""
+        assert self.kernel is not None, "only a kernel has control handlers"
+        handlers = self.kernel.control_handlers
+        usual = handlers.get(kind)
+        handlers[kind] = lambda stream, ident, message: handler(usual, stream, ident, message)
+
+        def undo() -> None:
+            if usual is None:
+                del handlers[kind]
+            else:
+                handlers[kind] = usual
+
+        self._undo.append(undo)
+
+    def _cancel(self, message: dict[str, Any]) -> None:
+        cancel_soon(str(message["content"]["cell"]))
+
+    async def _shutdown(self, usual: Any, stream: Any, ident: Any, message: dict[str, Any]) -> None:
+        here = cluster.current()
+        if message["content"].get("restart") and here is not None and here.alive:
+            try:
+                here.linger(LINGER_RESTART)
+                cluster.leave(stop=False)
+            except ShoalError:
+                pass  # it is gone already
+        answer = usual(stream, ident, message)
+        if inspect.isawaitable(answer):
+            await answer

@@ -1,0 +1,162 @@
+"""When a live view appears under a cell: at once for ``%%remote``, else when its work has lasted a while."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from shoal import cluster
+from shoal.context import Cell
+from shoal.feed_rows import FeedState
+
+if TYPE_CHECKING:
+    from shoal_widgets.cell_view import CellView
+
+PATIENCE = 0.25
+"""Seconds of work until a plain cell gets its view."""
+_LOOK = 0.1
+"""Seconds between looks at the feed while a plain cell runs."""
+_FORGET = 1.0
+"""Seconds after a cell's end until its work must have shown in the feed."""
+
+
+@dataclass
+class _Watched:
+    """A plain cell that may get a view."""
+
+    look_at: float
+    since: float | None = None
+    """When its work was first seen under way."""
+    ended: float | None = None
+
+
+class Views:
+    """The views of this notebook's cells.
+
+    Args:
+        publish: ``publish(cell, msg_type, content)`` sends a message into a cell, from any thread.
+        cancel: ``cancel(cell)`` has the cell's work cancelled and does not wait for it.
+    """
+
+    def __init__(
+        self, publish: Callable[[Cell, str, dict[str, Any]], None], cancel: Callable[[Cell], object]
+    ) -> None:
+        self._publish = publish
+        self._cancel = cancel
+        self._views: dict[Cell, CellView] = {}
+        self._watched: dict[Cell, _Watched] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def watch(self, cell: Cell) -> None:
+        """A cell starts: give it a view once work of its own has lasted long enough."""
+        with self._changed:
+            self._watched[cell] = _Watched(time.monotonic() + PATIENCE)
+            if self._thread is None and cluster.current() is not None:
+                self._start()
+            self._changed.notify_all()
+
+    def open(self, cell: Cell) -> None:
+        """Give a cell its view now."""
+        with self._changed:
+            self._watched.pop(cell, None)
+            if cell not in self._views and not self._closed:
+                self._open(cell, PATIENCE)
+
+    def end(self, cell: Cell) -> None:
+        """The cell's code has ended; its view closes when its work is done."""
+        with self._changed:
+            view = self._views.get(cell)
+            if cell in self._watched:
+                self._watched[cell].ended = time.monotonic()
+                if cluster.current() is None:
+                    del self._watched[cell]
+        if view is not None:
+            view.finish()
+
+    def cluster_changed(self, to: cluster.Cluster | None) -> None:
+        """Another cluster, or none: the views that show the old one show its end."""
+        with self._changed:
+            views = list(self._views.values())
+            if to is not None and self._watched:
+                self._start()
+            self._changed.notify_all()
+        for view in views:
+            view.close()
+
+    def close(self) -> None:
+        """End all views, and the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self.cluster_changed(None)
+        if self._thread is not None:
+            self._thread.join()
+
+    def _open(self, cell: Cell, patience: float) -> None:
+        from shoal_widgets.cell_view import CellView
+
+        here = cluster.current()
+        if here is None or here.folder is None:
+            return  # work that runs in this thread has no feed
+        view = CellView(
+            here.feed(),
+            cell,
+            partial(self._publish, cell),
+            self._cancel,
+            patience=patience,
+            on_close=partial(self._forget, cell),
+        )
+        self._views[cell] = view
+        view.start()
+
+    def _forget(self, cell: Cell) -> None:
+        with self._changed:
+            self._views.pop(cell, None)
+
+    def _start(self) -> None:
+        if self._thread is None and not self._closed:
+            self._thread = threading.Thread(target=self._run, name="shoal-views", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        with self._changed:
+            while not self._closed:
+                now = time.monotonic()
+                due = [w.look_at for w in self._watched.values()]
+                self._changed.wait(max(0.0, min(due) - now) if due else None)
+                for cell, watched in list(self._watched.items()):
+                    if watched.look_at <= time.monotonic():
+                        self._look(cell, watched)
+
+    def _look(self, cell: Cell, watched: _Watched) -> None:
+        now = time.monotonic()
+        watched.look_at = now + _LOOK
+        here = cluster.current()
+        if here is None or here.folder is None:
+            if watched.ended is not None:
+                del self._watched[cell]
+            return
+        if not _under_way(here.feed().state, cell):
+            watched.since = None
+            if watched.ended is not None and now > watched.ended + _FORGET:
+                del self._watched[cell]
+        elif watched.since is None:
+            watched.since = now
+            watched.look_at = now + PATIENCE - _LOOK
+        else:
+            del self._watched[cell]
+            self._open(cell, 0.0)
+            if watched.ended is not None and cell in self._views:
+                self._views[cell].finish(0.0)
+
+
+def _under_way(state: FeedState | None, cell: Cell) -> bool:
+    if state is None:
+        return False
+    return any(c.pending + c.running for (of, _), c in state.counts.items() if of == cell)
