@@ -44,7 +44,7 @@ def test_every_cell_runs(reports: dict[str, CellReport]) -> None:
         ("grid-table", r"(?s)gamma.*0\.9733"),
         ("actor", r"\d files seen, the longest so far is \S+ with [\d,]+ lines"),
         ("error", "ZeroDivisionError"),
-        ("error", r"-> 2 shares = \[12 / portion for portion in portions\]"),
+        ("error", r"-> 3 shares = \[12 / portion for portion in portions\]"),
         ("error-caught", "is a ZeroDivisionError"),
         ("timeline", r"\d+\.\d+ s  count"),
     ],
