@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from shoal import options as opts
 from shoal.cluster import engine
@@ -12,7 +12,7 @@ from shoal.engines.base import Engine, Work
 from shoal.functions import Definition, work_id
 from shoal.refs import ObjectRef
 from shoal.serial import unpack
-from shoal.signatures import checker
+from shoal.signatures import checker, spell
 
 NAMESPACE = "default"
 
@@ -28,12 +28,20 @@ def method(*, num_returns: int = 1) -> Callable[[Any], Any]:
     return mark
 
 
-def _methods(cls: type) -> dict[str, int]:
-    """Names of the methods that can be called, with how many values each returns."""
+class MethodSpec(NamedTuple):
+    """What a handle knows of a method: how many values it returns, and its parameters (see `signatures.spell`)."""
+
+    returns: int
+    parameters: str
+
+
+def _methods(cls: type) -> dict[str, MethodSpec]:
+    """The methods that can be called, by name."""
     found = {}
     for name, member in inspect.getmembers(cls, callable):
         if not name.startswith("__") or name == "__call__" and "__call__" in cls.__dict__:
-            found[name] = getattr(member, "__shoal_returns__", 1)
+            bound = isinstance(inspect.getattr_static(cls, name), (staticmethod, classmethod))
+            found[name] = MethodSpec(getattr(member, "__shoal_returns__", 1), spell(member, drop_self=not bound))
     return found
 
 
@@ -71,7 +79,7 @@ class ActorClass:
         An exception in the constructor is raised by each call of the actor (ActorDiedError).
         """
         if self._check is None:
-            self._check = checker(self.__wrapped__)
+            self._check = checker(self.__name__, spell(self.__wrapped__))
         self._check(*args, **kwargs)
         options = self._options
         name, namespace = options.get("name") or "", options.get("namespace") or NAMESPACE
@@ -118,11 +126,12 @@ class ActorHandle:
 
     __module__ = "shoal"
 
-    def __init__(self, ref: ObjectRef[Any], cls: str, function: bytes, methods: dict[str, int]) -> None:
+    def __init__(self, ref: ObjectRef[Any], cls: str, function: bytes, methods: dict[str, MethodSpec]) -> None:
         self._ref = ref
         self._class = cls
         self._function = function
         self._methods = methods
+        self._made: dict[Any, tuple[Work, Callable[..., None]]] = {}
 
     def __getattr__(self, name: str) -> ActorMethod:
         methods = self.__dict__.get("_methods", {})
@@ -133,7 +142,7 @@ class ActorHandle:
                 f"actor class {self.__dict__.get('_class')} has no method {name!r}; "
                 f"it has: {', '.join(m for m in methods if not m.startswith('_')) or 'none'}"
             )
-        return ActorMethod(self, name, methods[name])
+        return ActorMethod(self, name, methods[name].returns)
 
     def __dir__(self) -> list[str]:
         return [*object.__dir__(self), *self._methods]
@@ -175,29 +184,29 @@ class ActorMethod:
     def remote(self, *args: Any, **kwargs: Any) -> Any:
         """Submit a call; returns its ref at once. Calls from one caller run in their order."""
         handle = self._handle
-        works = _works(handle)
         key = (self._name, self._returns, self._label)
-        work = works.get(key)
-        if work is None:
-            label = self._label or f"{handle._class}.{self._name}"
-            work = works[key] = Work(
-                id=work_id(handle._function, "method", *key),
-                function=handle._function,
-                name=label,
-                role="method",
-                blob=lambda: b"",
-                returns=self._returns,
-                method=self._name,
-            )
+        made = handle._made.get(key)
+        if made is None:
+            made = handle._made[key] = self._make(key)
+        work, check = made
+        check(*args, **kwargs)
         refs = handle._ref._engine.call(handle._ref.binary(), work, args, kwargs)
         if len(refs) == 1:
             return refs[0]
         return refs or None
 
-
-def _works(handle: ActorHandle) -> dict[Any, Work]:
-    works: dict[Any, Work] = handle.__dict__.setdefault("_made", {})
-    return works
+    def _make(self, key: tuple[Any, ...]) -> tuple[Work, Callable[..., None]]:
+        handle = self._handle
+        work = Work(
+            id=work_id(handle._function, "method", *key),
+            function=handle._function,
+            name=self._label or f"{handle._class}.{self._name}",
+            role="method",
+            blob=lambda: b"",
+            returns=self._returns,
+            method=self._name,
+        )
+        return work, checker(self._name, handle._methods[self._name].parameters)
 
 
 def get_actor(name: str, namespace: str | None = None) -> ActorHandle:

@@ -58,7 +58,7 @@ class Cluster:
 
             self.engine.query("feed")
             assert self.folder is not None, "the inline engine answers the query with an error"
-            self._feed = Feed(self.folder)
+            self._feed = Feed(self.folder, lambda: self.engine.query("snapshot"))
         return self._feed
 
     def on_output(self, handler: Callable[[Output], None]) -> Callable[[], None]:

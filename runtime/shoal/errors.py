@@ -79,6 +79,7 @@ def _dual(cause: BaseException, text: str) -> BaseException:
 
 
 def _noted(error: BaseException, name: str, text: str) -> BaseException:
-    if text and text not in getattr(error, "__notes__", ()):
-        error.add_note(f"\nRaised in {name} on a worker:\n{text.rstrip()}")
+    note = f"\nRaised in {name} on a worker:\n{text.rstrip()}"
+    if text and note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
     return error

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from shoal.exceptions import ClusterError
 from shoal.feed_rows import ActorRow, Counts, FeedState, StoreRow, TaskRow, WorkerRow
 
 KEPT = 10_000
@@ -40,10 +41,14 @@ def merge(state: FeedState | None, batch: dict[str, Any]) -> FeedState:
 
 
 class Feed:
-    """Follows the feed of the cluster whose folder is given, until `close`."""
+    """Follows the feed of the cluster whose folder is given, until `close`.
 
-    def __init__(self, folder: Path) -> None:
+    `snapshot()` asks the hub for all that is known now, in the form of a batch.
+    """
+
+    def __init__(self, folder: Path, snapshot: Callable[[], dict[str, Any]]) -> None:
         self._folder = folder
+        self._snapshot = snapshot
         self._listeners: list[Listener] = []
         self._lock = threading.Lock()
         self._first = threading.Event()
@@ -79,36 +84,44 @@ class Feed:
         stream.setsockopt(zmq.RCVTIMEO, 100)
         stream.subscribe(b"")
         stream.connect(f"ipc://{self._folder}/feed.sock")
-        ask = context.socket(zmq.DEALER)
-        ask.setsockopt(zmq.LINGER, 0)
-        ask.setsockopt(zmq.RCVTIMEO, 2000)
-        ask.connect(f"ipc://{self._folder}/snap.sock")
         try:
             while not self._closed:
                 try:
                     batch = json.loads(stream.recv())
                 except zmq.Again:
                     continue
-                state = self.state
-                if state is None or batch["seq"] > state.seq + 1:
-                    try:
-                        ask.send(b"snapshot")
-                        snapshot = json.loads(ask.recv())
-                    except zmq.Again:
-                        continue  # the hub is busy or gone; the next batch asks again
-                    # Published after this batch was: what lies between is in the snapshot.
-                    state = None
-                    batch = snapshot
-                elif batch["seq"] <= state.seq:
-                    continue  # the snapshot was ahead of the stream
-                self._tell(merge(state, batch))
+                try:
+                    self._take(batch)
+                except ClusterError:
+                    break  # the hub is gone: what is known stays
         finally:
             stream.close()
-            ask.close()
             context.term()
 
+    def _take(self, batch: dict[str, Any]) -> None:
+        state = self.state
+        if state is None or batch["seq"] > state.seq + 1:
+            self.refresh()  # it is younger than this batch, and holds it
+            return
+        with self._lock:
+            state = self.state
+            assert state is not None
+            if batch["seq"] <= state.seq:
+                return  # a snapshot was ahead of the stream
+            self.state = state = merge(state, batch)
+        self._tell(state)
+
+    def refresh(self) -> FeedState:
+        """Ask for all that is known now: what a `get` has returned before is in it. Raises ClusterError."""
+        snapshot = self._snapshot()
+        with self._lock:
+            if self.state is None or snapshot["seq"] >= self.state.seq:
+                self.state = merge(None, snapshot)
+            state = self.state
+        self._tell(state)
+        return state
+
     def _tell(self, state: FeedState) -> None:
-        self.state = state
         self._first.set()
         with self._lock:
             listeners = list(self._listeners)

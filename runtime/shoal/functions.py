@@ -12,7 +12,7 @@ from shoal.cluster import engine
 from shoal.engines.base import Work
 from shoal.refs import ObjectRef
 from shoal.serial import pack
-from shoal.signatures import checker
+from shoal.signatures import checker, spell
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,7 +80,7 @@ class RemoteFunction(Generic[P, R]):
         """
         check = self._check
         if check is None:
-            check = self._check = checker(self._function)
+            check = self._check = checker(self.__name__, spell(self._function))  # type: ignore[attr-defined]
         check(*args, **kwargs)
         work = self._made or self._work()
         refs: list[ObjectRef[Any]] = engine().submit(work, args, kwargs)

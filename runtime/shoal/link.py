@@ -186,16 +186,19 @@ class Link:
             self._wake_followers()
 
     def drain(self) -> None:
-        """Read what is there without waiting, unless somebody reads already."""
-        with self._shield:
+        """See to it that what is there is read: by this thread, or by the one that reads already."""
+        probe = select.poll()
+        probe.register(self._sock, select.POLLIN)
+        while probe.poll(0) and not self.lost:
             if self._reader.acquire(blocking=False):
                 try:
-                    while self._poll.poll(0) and not self.lost:
-                        self._read()
+                    self._read()
                 finally:
                     self._reader.release()
                     if self._waiting:
                         self._wake_followers()
+            else:
+                time.sleep(0)  # the reader is at it
 
     # the attendant
 

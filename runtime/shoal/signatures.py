@@ -6,29 +6,34 @@ Python's own call checks it, in a twentieth of the time that `inspect.Signature.
 from __future__ import annotations
 
 import inspect
+import keyword
 from collections.abc import Callable
 from typing import Any
 
+_P = inspect.Parameter
 
-def checker(function: Callable[..., Any], *, drop_self: bool = False) -> Callable[..., None]:
-    """A function that raises TypeError for arguments which `function` would not take, and else does nothing."""
+
+ANYTHING = "*args, **kwargs"
+
+
+def spell(function: Callable[..., Any], *, drop_self: bool = False) -> str:
+    """The parameters of a function as source text, defaults as `_`; it can travel where the function cannot."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (ValueError, TypeError):  # builtins without a signature: the worker will say
-        return _anything
-    if drop_self:
-        parameters = parameters[1:] if parameters and parameters[0].kind < 2 else parameters
-    name = getattr(function, "__name__", "function")
-    if not name.isidentifier() or name.startswith("<"):
-        name = "function"
+        return ANYTHING
+    if drop_self and parameters and parameters[0].kind in (_P.POSITIONAL_ONLY, _P.POSITIONAL_OR_KEYWORD):
+        parameters = parameters[1:]
+    return _spelled(parameters)
+
+
+def checker(name: str, spelled: str) -> Callable[..., None]:
+    """A function that raises TypeError for arguments which do not fit, and else does nothing."""
+    name = name if name.isidentifier() and not keyword.iskeyword(name) else "function"
     namespace: dict[str, Any] = {"_": None}
-    exec(f"def {name}({_spelled(parameters)}): pass", namespace)
+    exec(f"def {name}({spelled}): pass", namespace)
     check: Callable[..., None] = namespace[name]
     return check
-
-
-def _anything(*args: Any, **kwargs: Any) -> None:
-    pass
 
 
 def _spelled(parameters: list[inspect.Parameter]) -> str:

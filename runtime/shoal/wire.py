@@ -1,8 +1,8 @@
 """Messages to frames and back, and the check of who is at the other end.
 
-A frame is four bytes of length and a pickled list of messages: who writes sends all it has, who reads takes all there
-is, so batches form by themselves under load and a single message is never held back. Pickle is safe here because a peer's
-user is checked by the kernel before a byte of it is unpickled.
+A frame is four bytes of length and a pickled list of messages: who writes sends all it has, who reads takes all
+there is, so batches form by themselves under load and a single message is never held back. Pickle is safe here because
+a peer's user is checked by the kernel before a byte of it is unpickled.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """One worker process: runs tasks one at a time, or hosts one actor.
 
-Its main thread reads the *task* socket while idle and runs user code otherwise. A watcher thread reads the *control*
-socket (cancel, take-back) and the pipes behind fds 1 and 2, so that neither depends on what user code does. Output is
-sent before the `done` of its task on the same socket, so the two never change order.
+Its main thread reads the *task* socket while idle and runs user code otherwise. All that the hub says comes on it, in
+order. When something there must not wait for user code (cancel, take-back) the hub also pokes the *control* socket,
+and the watcher thread reads the task socket then, unless somebody does already. The watcher reads the pipes behind
+fds 1 and 2 as well. Output is sent before the `done` of its task on the same socket, so the two never change order.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from shoal.ids import returns
 from shoal.output import OutputPipes
 from shoal.serial import NONE, Packed, pack, unpack
 from shoal.shield import WorkerShield
-from shoal.wire import READ, Decoder, Message
+from shoal.wire import READ, Message
 
 HOLD_BACK = 0.002
 """Seconds that results of quick tasks may gather while more tasks wait here."""
@@ -78,7 +79,6 @@ class Worker:
         self._instance: Any = None
         self._lock = threading.Lock()
         self._queue: collections.deque[_Run] = collections.deque()
-        self._unwanted: set[bytes] = set()
         self._cancelled: set[bytes] = set()
         self._running: bytes | None = None
         self._interrupted: bytes | None = None
@@ -270,19 +270,18 @@ class Worker:
         """Called by whichever thread reads the task socket."""
         tag = message[0]
         if tag == "run":
-            run = _Run(*message[1:])
             with self._lock:
-                if run.task not in self._unwanted:
-                    self._queue.append(run)
-                    return
-                self._unwanted.discard(run.task)
-            self.engine.link.append(("returned", (run.task,)))
+                self._queue.append(_Run(*message[1:]))
         elif tag == "kind":
             self._kinds[message[1]] = _Kind(*message[2:])
         elif tag == "function":
             self._blobs[message[1]] = message[2]
         elif tag == "environment":
             self._environments[message[1]] = message[2:]
+        elif tag == "interrupt":
+            self._interrupt(message[1])
+        elif tag == "take_back":
+            self._give_back(message[1])
         elif tag == "exit":
             self._ending = True
 
@@ -315,6 +314,15 @@ class Worker:
 
     # interrupts
 
+    def _interrupt(self, task: bytes) -> None:
+        """It comes after its task did, so one that is neither here nor running is done."""
+        with self._lock:
+            if any(run.task == task for run in self._queue):
+                self._cancelled.add(task)
+            elif self._running == task:
+                self._interrupted = task
+                signal.pthread_kill(self._main, signal.SIGINT)
+
     def _wants_interrupt(self) -> bool:
         """In the signal handler: raise only in the task that is meant."""
         if self._interrupted is not None and self._interrupted == self._running:
@@ -322,10 +330,19 @@ class Worker:
             return True
         return False
 
+    def _give_back(self, tasks: tuple[bytes, ...]) -> None:
+        wanted = set(tasks)
+        with self._lock:
+            back = tuple(run.task for run in self._queue if run.task in wanted)
+            if back:
+                kept = [run for run in self._queue if run.task not in wanted]
+                self._queue.clear()
+                self._queue.extend(kept)
+        self.engine.link.append(("returned", back))
+
     # the watcher thread
 
     def _watch(self) -> None:
-        decoder = Decoder()
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         for fd in self._output.fds:
@@ -339,35 +356,10 @@ class Worker:
                         data = b""
                     if not data:
                         self._hub_gone()
-                    for message in decoder.feed(data):
-                        self._obey(message)
+                    self.engine.link.drain()
                 else:
                     self._output.read(fd)
             self.engine.link.flush()
-
-    def _obey(self, message: Message) -> None:
-        # What the hub has sent may still lie in the task socket, unread while user code runs.
-        self.engine.link.drain()
-        if message[0] == "take_back":
-            self._give_back(message[1])
-        elif message[0] == "interrupt":
-            task = message[1]
-            with self._lock:
-                if any(run.task == task for run in self._queue):
-                    self._cancelled.add(task)
-                elif self._running == task:
-                    self._interrupted = task
-                    signal.pthread_kill(self._main, signal.SIGINT)
-
-    def _give_back(self, tasks: tuple[bytes, ...]) -> None:
-        wanted = set(tasks)
-        with self._lock:
-            back = tuple(run.task for run in self._queue if run.task in wanted)
-            if back:
-                kept = [run for run in self._queue if run.task not in wanted]
-                self._queue.clear()
-                self._queue.extend(kept)
-        self.engine.link.append(("returned", back))
 
     def _hub_gone(self) -> None:
         """Nothing here has a meaning without the hub, whatever user code is doing."""

@@ -161,7 +161,7 @@ class World(RuleBasedStateMachine):
         self.starts[task] += 1
         self.do(ev.Finished(worker, task, outcome, ((),) * k.returns, seconds, None if good else "ValueError"))
 
-    @precondition(lambda self: [w for w in self.busy() if w not in self.blocked])
+    @precondition(lambda self: bool([w for w in self.busy() if w not in self.blocked]))
     @rule(data=st.data(), nested=st.booleans())
     def blocks(self, data: Any, nested: bool) -> None:
         worker = data.draw(st.sampled_from([w for w in self.busy() if w not in self.blocked]))

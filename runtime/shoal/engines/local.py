@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -145,6 +146,8 @@ class LocalEngine:
         return [ObjectRef._made(object_id, self) for object_id in ids]
 
     def _define(self, work: Work) -> None:
+        if work.resources.get("CPU", 0) > 1 or len(work.resources) > 1:
+            self._warn_if_too_large(work)
         if work.function not in self._known:
             self.link.append(("function", work.function, work.blob()))
             self._known.add(work.function)
@@ -155,6 +158,16 @@ class LocalEngine:
             )
         )  # fmt: skip
         self._known.add(work.id)
+
+    def _warn_if_too_large(self, work: Work) -> None:
+        total, _ = self.query("resources")
+        short = [(n, a, total.get(n, 0)) for n, a in work.resources.items() if a > total.get(n, 0)]
+        for resource, asked, there in short:
+            warnings.warn(
+                f"{work.name} needs {asked:g} {resource} and the cluster has {there:g}: it stays pending; "
+                "ask for less, or start a larger cluster",
+                stacklevel=5,
+            )
 
     def _current_environment(self) -> int:
         """The number of this process's cwd, sys.path and environment variables as they are now; sent when new."""

@@ -26,7 +26,8 @@ class Answers:
             "nodes": self._nodes,
             "status": self._status,
             "history": self._history,
-            "feed": self._feed,
+            "feed": self._hub.publish,
+            "snapshot": self._snapshot,
             "function": self._function,
             "find_actor": self._find_actor,
             "claim_name": self._claim_name,
@@ -79,9 +80,10 @@ class Answers:
     def _history(self) -> list[list[Any]]:
         return self._hub.recorder.history()
 
-    def _feed(self) -> str:
+    def _snapshot(self) -> dict[str, Any]:
         self._hub.publish()
-        return str(self._hub.folder)
+        assert self._hub.publisher is not None
+        return self._hub.publisher.snapshot()
 
     def _function(self, function: bytes) -> bytes:
         return self._hub.functions[function]

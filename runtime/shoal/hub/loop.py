@@ -78,8 +78,8 @@ class Hub:
             cmd.StopWorker: lambda c: self._tell(c.worker, ("exit",)),
             cmd.KillWorker: lambda c: self.supervisor.kill(c.worker),
             cmd.Run: self._run_task,
-            cmd.Interrupt: lambda c: self._control(c.worker, "interrupt", c.task),
-            cmd.TakeBack: lambda c: self._control(c.worker, "take_back", c.tasks),
+            cmd.Interrupt: lambda c: self._tell(c.worker, ("interrupt", c.task), urgent=True),
+            cmd.TakeBack: lambda c: self._tell(c.worker, ("take_back", c.tasks), urgent=True),
             cmd.Deliver: self._deliver,
             cmd.Fail: self._fail,
             cmd.CopyError: self._copy_error,
@@ -197,10 +197,10 @@ class Hub:
                 del self._environments[key]
         peer.close()
 
-    def _tell(self, number: int, message: tuple[Any, ...]) -> None:
+    def _tell(self, number: int, message: tuple[Any, ...], urgent: bool = False) -> None:
         peer = self._peers.get(number)
         if peer is not None:
-            peer.send(message)
+            peer.send(message, urgent)
             self._dirty.add(peer)
 
     def _tell_all(self, message: tuple[Any, ...]) -> None:
@@ -213,11 +213,6 @@ class Hub:
         process = self.supervisor.start(number)
         self._peers[number] = process.task
         self._by_fd[process.task.fd] = process.task
-
-    def _control(self, number: int, *message: Any) -> None:
-        process = self.supervisor.processes.get(number)
-        if process is not None:
-            process.command(*message)
 
     def _hear_zygote(self) -> None:
         died = self.supervisor.hear()

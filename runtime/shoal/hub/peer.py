@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+from collections.abc import Callable
 
 from shoal.wire import READ, Decoder, Message, encode
 
@@ -25,6 +26,9 @@ class Peer:
         """Functions, kinds and environments that the other end has been sent."""
         self.stalled: list[Peer] = []
         """Workers not read for the time being: their output is for this driver, who does not keep up."""
+        self.poke: Callable[[], None] | None = None
+        """Makes the other end read at once, whatever it is doing."""
+        self._urgent = False
         self._epoll = epoll
         self._decoder = Decoder()
         self._out: list[Message] = []
@@ -32,8 +36,9 @@ class Peer:
         self._mask = select.EPOLLIN
         epoll.register(self.fd, self._mask)
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Message, urgent: bool = False) -> None:
         self._out.append(message)
+        self._urgent = self._urgent or urgent
 
     def receive(self) -> list[Message] | None:
         """One read's messages; None when the other end is gone."""
@@ -61,6 +66,12 @@ class Peer:
         if not self.alive:
             self._out.clear()
             return
+        self._write()
+        if self._urgent and self.poke is not None:
+            self.poke()  # again and again, until what is urgent has got through
+            self._urgent = bool(self._pending)
+
+    def _write(self) -> None:
         if self._out:
             frame = encode(self._out)
             self._out = []

@@ -1,7 +1,7 @@
-"""The feed's sockets: a zmq XPUB for the stream, a ROUTER for those who need a snapshot. JSON only.
+"""The feed's socket: a zmq XPUB. JSON only.
 
 Nothing is made ready while nobody listens. Batches are numbered: PUB/SUB drops at its high-water mark, and a listener
-that sees a gap asks for a snapshot.
+that sees a gap asks for a snapshot, as one that comes late does.
 """
 
 from __future__ import annotations
@@ -46,13 +46,9 @@ class Publisher:
         self._stream = self._context.socket(zmq.XPUB)
         self._stream.setsockopt(zmq.LINGER, 0)
         self._stream.bind(f"ipc://{folder}/feed.sock")
-        self._asked = self._context.socket(zmq.ROUTER)
-        self._asked.setsockopt(zmq.LINGER, 0)
-        self._asked.bind(f"ipc://{folder}/snap.sock")
         self._epoll = epoll
-        self._fds = {int(self._stream.getsockopt(zmq.FD)), int(self._asked.getsockopt(zmq.FD))}
-        for fd in self._fds:
-            epoll.register(fd, select.EPOLLIN)
+        self._fd = int(self._stream.getsockopt(zmq.FD))
+        epoll.register(self._fd, select.EPOLLIN)
         self._seq = 0
         self._due = 0.0
         self._sample_due = 0.0
@@ -60,30 +56,27 @@ class Publisher:
         self._workers: list[list[Any]] = []
         self._watched: dict[int, Any] = {}
 
-    def handles(self, fd: int) -> bool:
-        return fd in self._fds
-
     def wait(self, now: float) -> float | None:
         """Seconds until there is something to do."""
         return max(0.0, self._due - now) if self._listeners else None
 
     def pump(self) -> None:
-        """Take subscriptions and questions, send what is due. zmq's fds tell edges: all is taken each time."""
+        """Take subscriptions, send what is due. zmq's fd tells edges: all is taken each time."""
         zmq = self._zmq
         while self._stream.getsockopt(zmq.EVENTS) & zmq.POLLIN:
             word = self._stream.recv()
             self._listeners += 1 if word[:1] == b"\1" else -1
             self._recorder.watched = self._listeners > 0
-        while self._asked.getsockopt(zmq.EVENTS) & zmq.POLLIN:
-            who, *_ = self._asked.recv_multipart()
-            snapshot = {"seq": self._seq, **self._recorder.snapshot(time.time()), **self._slow()}
-            self._asked.send_multipart([who, json.dumps(snapshot).encode()])
         now = time.monotonic()
         if self._listeners > 0 and now >= self._due:
             self._due = now + PERIOD
             self._seq += 1
             batch = {"seq": self._seq, **self._recorder.batch(time.time()), **self._slow()}
             self._stream.send(json.dumps(batch, separators=(",", ":")).encode())
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that is known now; the batches that follow have higher numbers."""
+        return {"seq": self._seq, **self._recorder.snapshot(time.time()), **self._slow()}
 
     def _slow(self) -> dict[str, Any]:
         now = time.monotonic()
@@ -119,8 +112,6 @@ class Publisher:
         self._watched = alive
 
     def close(self) -> None:
-        for fd in self._fds:
-            self._epoll.unregister(fd)
+        self._epoll.unregister(self._fd)
         self._stream.close()
-        self._asked.close()
         self._context.term()

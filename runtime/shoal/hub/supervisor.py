@@ -11,7 +11,6 @@ import socket
 from dataclasses import dataclass
 
 from shoal.hub.peer import Peer
-from shoal.wire import encode
 
 AT_ONCE = 32
 """Forks asked for and not yet answered: bounded, so that neither side ever waits for the other's socket."""
@@ -28,10 +27,10 @@ class Process:
     pid: int | None = None
     doomed: bool = False
 
-    def command(self, *message: object) -> None:
-        """Tell its watcher thread; a worker that is gone is noticed elsewhere."""
+    def poke(self) -> None:
+        """Wake its watcher thread; a worker that is gone is noticed elsewhere."""
         try:
-            self.control.send(encode([message]), socket.MSG_DONTWAIT)
+            self.control.send(b"!", socket.MSG_DONTWAIT)
         except OSError:
             pass
 
@@ -52,6 +51,7 @@ class Supervisor:
         err_r, err_w = os.pipe()
         fds = [far_task.detach(), far_control.detach(), os.dup(out_r), os.dup(err_r), out_w, err_w]
         process = Process(worker, Peer(task, worker, self._epoll), control, (out_r, err_r))
+        process.task.poke = process.poke
         self.processes[worker] = process
         self._queue.append((worker, fds))
         self._ask()
