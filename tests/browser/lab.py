@@ -192,9 +192,7 @@ class Notebook:
 
     def outputs(self, i: int) -> list[str]:
         """The text of each output that is on show; empty ones are left out."""
-        area = self.cell(i).locator(
-            ".jp-Cell-outputArea > .jp-OutputArea-child > .jp-OutputArea-output"
-        )
+        area = self.cell(i).locator(".jp-Cell-outputArea > .jp-OutputArea-child > .jp-OutputArea-output")
         return [text.strip() for text in area.all_inner_texts() if text.strip()]
 
     def strip(self, i: int) -> Locator:
@@ -204,6 +202,11 @@ class Notebook:
     def record(self, i: int) -> Locator:
         """The record under a cell, hidden while the live strip is on the page."""
         return self.cell(i).locator(".jp-RenderedHTMLCommon details")
+
+    def told(self, i: int) -> str:
+        """What the record under a cell says, in short: ``3 tasks done …``."""
+        record = self.record(i)
+        return record.locator("summary").inner_text().lstrip("● \u2002") if record.count() else ""
 
     def interrupt(self) -> None:
         """As people do it from the keyboard."""
@@ -216,27 +219,21 @@ class Notebook:
         self.page.keyboard.press("Escape")
         self.page.keyboard.press("0")
         self.page.keyboard.press("0")
-        with self.page.expect_response(re.compile("/restart$")):
+        with self.page.expect_response(re.compile(r"/restart(\?|$)")):
             self.page.locator(".jp-Dialog .jp-mod-accept").click()
         self.page.wait_for_function(_READY, timeout=PATIENCE * 1000)
 
     def save(self) -> list[dict[str, Any]]:
         """Save from the keyboard; returns the cells that are in the file then."""
-        with self.page.expect_response(
-            lambda answer: answer.request.method == "PUT" and self.name in answer.url
-        ):
+        with self.page.expect_response(lambda answer: answer.request.method == "PUT" and self.name in answer.url):
             self.page.keyboard.press("Control+s")
         cells: list[dict[str, Any]] = json.loads((self._lab.root / self.name).read_text())["cells"]
         return cells
 
     def theme(self, name: str) -> None:
         """Choose a theme, such as ``JupyterLab Dark``."""
-        self.page.evaluate(
-            "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name
-        )
-        self.page.wait_for_function(
-            "theme => document.body.dataset.jpThemeName === theme", arg=name
-        )
+        self.page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name)
+        self.page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=name)
 
     def screenshot(self, name: str) -> Path:
         """Leave a picture of the page in ``tests/artefacts``."""

@@ -13,9 +13,7 @@ from .test_main_path import LOAD, fan_out
 pytestmark = pytest.mark.browser
 
 
-def test_a_page_loaded_while_the_cell_runs_gets_all_of_it(
-    open_notebook: Open, gates: Gates
-) -> None:
+def test_a_page_loaded_while_the_cell_runs_gets_all_of_it(open_notebook: Open, gates: Gates) -> None:
     notebook = open_notebook([LOAD, fan_out(gates, 3)])
     notebook.run(0)
     notebook.start(1)
@@ -24,7 +22,7 @@ def test_a_page_loaded_while_the_cell_runs_gets_all_of_it(
     notebook.page.reload()
     gates.open(0, 1, 2)
     notebook.record(1).wait_for()
-    wait_for(lambda: "3 tasks done" in notebook.record(1).inner_text(), "the last word")
+    wait_for(lambda: notebook.told(1).startswith("3 tasks done"), "the last word")
     saved = notebook.save()
     assert WIDGET not in str(saved)
     assert "3 tasks done" in str(saved[1]["outputs"])
@@ -47,9 +45,9 @@ def test_it_can_be_used_by_keyboard_and_screen_reader(open_notebook: Open, gates
     notebook.page.keyboard.press("Tab")
     notebook.page.keyboard.press("Enter")
     notebook.wait_until_done(1)
-    wait_for(lambda: "2 cancelled" in notebook.record(1).inner_text(), "Tab and Enter cancelled")
+    wait_for(lambda: "2 cancelled" in notebook.told(1), "Tab and Enter cancelled")
     # What was folded out stays so when the record takes the strip's place.
-    assert notebook.record(1).get_by_role("img").is_visible()
+    notebook.record(1).get_by_role("img").wait_for()
 
 
 def test_escape_gives_the_keys_back_to_the_notebook(open_notebook: Open, gates: Gates) -> None:
@@ -65,9 +63,7 @@ def test_escape_gives_the_keys_back_to_the_notebook(open_notebook: Open, gates: 
 
 @pytest.mark.parametrize("width", [1100, 480])
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_it_fits_and_follows_the_theme(
-    open_notebook: Open, gates: Gates, theme: str, width: int
-) -> None:
+def test_it_fits_and_follows_the_theme(open_notebook: Open, gates: Gates, theme: str, width: int) -> None:
     notebook = open_notebook([LOAD, fan_out(gates, 6)], width=width)
     notebook.theme(theme)
     notebook.run(0)
@@ -90,12 +86,11 @@ def test_it_fits_and_follows_the_theme(
     notebook.theme("JupyterLab Light")
 
 
-def test_a_notebook_that_is_not_trusted_keeps_the_record(
-    open_notebook: Open, gates: Gates, lab: Lab
-) -> None:
+def test_a_notebook_that_is_not_trusted_keeps_the_record(open_notebook: Open, gates: Gates, lab: Lab) -> None:
     notebook = open_notebook([LOAD, fan_out(gates, 3)])
     notebook.run(0)
     notebook.start(1)
+    notebook.strip(1).wait_for()
     gates.open(0, 1, 2)
     notebook.wait_until_done(1)
     notebook.record(1).wait_for()

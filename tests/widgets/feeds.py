@@ -76,9 +76,7 @@ def state_of(rows: Iterable[TaskRow], seq: int = 1, time: float = NOW) -> FeedSt
     """The feed after these tasks."""
     rows = list(rows)
     workers = {
-        task.worker: WorkerRow(task.worker, 4711, "busy", None, 0, 0.0)
-        for task in rows
-        if task.worker is not None
+        task.worker: WorkerRow(task.worker, 4711, "busy", None, 0, 0.0) for task in rows if task.worker is not None
     }
     return FeedState(
         seq=seq,
@@ -99,11 +97,7 @@ def tasks(draw: st.DrawFn, names: st.SearchStrategy[str] = TWO_NAMES) -> list[Ta
         found.append(
             row(
                 f"t{i}",
-                draw(
-                    st.sampled_from(
-                        [PENDING_ARGS, PENDING_NODE, SUBMITTED, RUNNING, FINISHED, FAILED]
-                    )
-                ),
+                draw(st.sampled_from([PENDING_ARGS, PENDING_NODE, SUBMITTED, RUNNING, FINISHED, FAILED])),
                 name=draw(names),
                 cell=draw(st.sampled_from([CELL, CELL, OTHER, None])),
                 worker=draw(st.sampled_from(["w1", "w2", "w3"])),

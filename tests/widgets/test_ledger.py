@@ -35,9 +35,7 @@ def test_counts_are_those_of_the_cell(rows: list[TaskRow]) -> None:
 
 
 @given(tasks(), st.data())
-def test_counts_stay_right_when_the_feed_forgets_tasks(
-    rows: list[TaskRow], data: st.DataObject
-) -> None:
+def test_counts_stay_right_when_the_feed_forgets_tasks(rows: list[TaskRow], data: st.DataObject) -> None:
     whole = state_of(rows)
     kept = data.draw(st.sets(st.sampled_from(rows))) if rows else set()
     before = summarise(whole, CELL)

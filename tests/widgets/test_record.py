@@ -156,15 +156,12 @@ def test_long_lists_are_cut_and_say_so() -> None:
 
 def test_the_bar_is_divided_as_the_tasks_are() -> None:
     rows = [row("a"), row("b"), row("c", FAILED, error="E"), row("d", PENDING_NODE)]
-    styles = " ".join(
-        value for name, value in Structure(html_of(rows)).attributes if name == "style"
-    )
+    styles = " ".join(value for name, value in Structure(html_of(rows)).attributes if name == "style")
     assert re.findall(r"width:(\d+\.\d+)%", styles) == ["50.0000", "25.0000"]
 
 
 def test_the_record_stays_small() -> None:
     rows = [
-        row(f"t{i}", name=f"f{i % 50}", worker=f"w{i % 64}", times=(0, i / 100, i / 100 + 1))
-        for i in range(10_000)
+        row(f"t{i}", name=f"f{i % 50}", worker=f"w{i % 64}", times=(0, i / 100, i / 100 + 1)) for i in range(10_000)
     ]
     assert len(html_of(rows)) < 100_000

@@ -50,7 +50,7 @@ def summary() -> CellSummary:
 
 
 def test_its_state_tells_all_that_is_shown(desk: Desk) -> None:
-    update(desk.strip, summary(), "mark", None)
+    update(desk.strip, summary(), "mark")
     state = desk.strip.state
     json.dumps(state)
     assert (state["cell"], state["mark"], state["active"]) == (CELL, "mark", True)
@@ -66,10 +66,10 @@ def test_a_page_can_ask_to_cancel(desk: Desk) -> None:
 
 
 def test_it_goes_when_a_page_has_settled_what_it_leaves(desk: Desk) -> None:
-    update(desk.strip, summary(), "mark", None)
+    update(desk.strip, summary(), "mark")
     desk.hear({"type": "settled"})
     assert desk.is_known  # another page may still need it
-    update(desk.strip, summary(), "mark", {"text/plain": "done"})
+    update(desk.strip, summary(), "mark", {"text/plain": "done"}, ended=True)
     before = len(Widget.get_manager_state()["state"])
     desk.hear({"type": "settled"})
     assert not desk.is_known

@@ -163,7 +163,7 @@ class CellView:
                     self._panel.end(summary)
                 return
             if summary is not None and began - first_seen >= self._patience:
-                self._panel.show(summary)
+                self._panel.show(summary, live=began >= told.hurry_until)
             self._breathe(max(STRIP_EVERY, cost / SHARE))
 
     def _rest(self, told: _Told, summary: CellSummary | None, first_seen: float) -> float | None:
@@ -194,9 +194,7 @@ class CellView:
     def _breathe(self, seconds: float) -> None:
         """Leave the core to the notebook's own work, unless a cell waits for its view to end."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._told.closing or monotonic() < self._told.hurry_until, seconds
-            )
+            self._changed.wait_for(lambda: self._told.closing or monotonic() < self._told.hurry_until, seconds)
 
 
 class _Told(NamedTuple):
@@ -225,7 +223,8 @@ class _Panel:
         self.behind = False
         """The record has yet to be told what the strip shows."""
 
-    def show(self, summary: CellSummary) -> None:
+    def show(self, summary: CellSummary, live: bool) -> None:
+        """Bring the outputs up to date; a strip is opened only if it is worth it, that is `live`."""
         now = monotonic()
         if not (self.behind or self._is_news(summary, now)):
             return
@@ -233,15 +232,17 @@ class _Panel:
         # A long wait needs no record four times a second.
         pause = max(RECORD_EVERY, summary.elapsed / 200)
         self.behind = now - self._recorded_at < pause
+        last = None
         if not self.behind:
             self._recorded_at = now
             self._record(record(summary, mark=self._mark))
-        if self._strip is None and summary.active:
+            last = record(summary, closed=True, mark=self._mark)
+        if self._strip is None and summary.active and live:
             self._strip = self._open_strip(summary)
         elif self._strip is not None:
             from .strip import update
 
-            update(self._strip, summary, self._mark, None)
+            update(self._strip, summary, self._mark, last)
 
     def _is_news(self, summary: CellSummary, now: float) -> bool:
         if self._last is None or summary.shows_more_than(self._last):
@@ -256,14 +257,14 @@ class _Panel:
 
             # The strip stays to be found by a page that was loaded meanwhile; it goes when a page
             # says that its outputs are settled.
-            update(self._strip, summary, self._mark, final)
+            update(self._strip, summary, self._mark, final, ended=True)
             self._send("update_display_data", {"text/plain": ""}, "strip")
 
     def _open_strip(self, summary: CellSummary) -> Strip:
         from .strip import bundle, open_strip, update
 
         strip = open_strip(lambda: self._cancel(self._cell))
-        update(strip, summary, self._mark, None)
+        update(strip, summary, self._mark, record(summary, closed=True, mark=self._mark))
         self._send("display_data", bundle(strip), "strip")
         return strip
 

@@ -86,9 +86,7 @@ class CellSummary:
         return tuple(worker.lane for worker in self.workers)
 
 
-def summarise(
-    state: FeedState, cell: Cell, before: CellSummary | None = None
-) -> CellSummary | None:
+def summarise(state: FeedState, cell: Cell, before: CellSummary | None = None) -> CellSummary | None:
     """Sum up one cell's work, or None when the feed knows of none.
 
     Args:
@@ -123,9 +121,7 @@ def summarise(
     )
 
 
-def _last_end(
-    rows: Iterable[TaskRow], begun: float, state: FeedState, before: CellSummary | None
-) -> float:
+def _last_end(rows: Iterable[TaskRow], begun: float, state: FeedState, before: CellSummary | None) -> float:
     ends = [row.ended for row in rows if row.ended is not None]
     if before and not before.active:
         ends.append(before.begun + before.elapsed)
@@ -227,9 +223,7 @@ def _bar_state(state: str, error: str | None) -> int:
     return timeline.CANCELLED if error in CANCELLED_ERRORS else timeline.FAILED
 
 
-def _errors(
-    rows: Iterable[TaskRow], begun: float, before: CellSummary | None
-) -> tuple[ErrorLine, ...]:
+def _errors(rows: Iterable[TaskRow], begun: float, before: CellSummary | None) -> tuple[ErrorLine, ...]:
     found = {
         line.task: line._replace(at=line.at + before.begun - begun)
         for line in (before.errors if before else ())

@@ -76,11 +76,7 @@ def _bar(summary: CellSummary) -> str:
 
 
 def _functions(summary: CellSummary) -> str:
-    shown = [
-        (name, title)
-        for name, title in zip(_COLUMNS, _TITLES, strict=True)
-        if getattr(summary.counts, name)
-    ]
+    shown = [(name, title) for name, title in zip(_COLUMNS, _TITLES, strict=True) if getattr(summary.counts, name)]
     rows = [
         (
             escape(line.name),

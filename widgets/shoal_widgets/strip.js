@@ -59,12 +59,12 @@ function cancel(model) {
   );
 }
 
-// A page loaded while the cell ran no longer knows which output has which display id, so what the
-// cell published last did not arrive. Put it there by hand, or a widget without a kernel would be
-// what the notebook keeps.
+// What the cell published last may not have arrived: a page loaded while the cell ran no longer
+// knows which output has which display id, and a restarted kernel says nothing more. Put it there
+// by hand, or a widget without a kernel would be what the notebook keeps.
 function settle(model) {
-  const { id, mark, final } = model.get("state");
-  if (!final) return;
+  const { id, mark } = model.get("state");
+  const last = model.get("last");
   for (const cell of model.widget_manager?.context?.model?.cells ?? []) {
     const outputs = cell.outputs;
     for (let i = 0; i < (outputs?.length ?? 0); i++) {
@@ -74,20 +74,21 @@ function settle(model) {
       const put = (bundle) =>
         outputs.set(i, { output_type: "display_data", data: bundle, metadata: {} });
       if (view?.model_id === id) put({ "text/plain": "" });
-      else if (html.includes(`data-shoal="${mark}"`)) put(final);
+      else if (html.includes(`data-shoal="${mark}"`) && html !== last["text/html"]) put(last);
     }
   }
 }
 
 // While the strip is on the page it stands in for the record beside it.
 function standIn(el, mark) {
-  const record = () =>
-    el.closest(".jp-OutputArea")?.querySelector(`details[data-shoal="${CSS.escape(mark)}"]`);
-  const shelf = record()?.closest(".jp-OutputArea-child");
-  if (shelf) shelf.style.display = "none";
+  const record = `details[data-shoal="${CSS.escape(mark)}"]`;
+  const area = el.closest(".jp-OutputArea");
+  const shelf = area?.querySelector(record)?.closest(".jp-OutputArea-child");
+  if (!shelf) return () => {};
+  shelf.style.display = "none";
   return (open) => {
-    if (shelf) shelf.style.display = "";
-    const details = record();
+    shelf.style.display = "";
+    const details = shelf.querySelector(record);
     if (details && open) details.open = true;
   };
 }
@@ -229,7 +230,7 @@ function render({ model, el }) {
   let asked = 0;
   const elapsed = () => {
     const state = model.get("state");
-    const since = state.active && !state.final ? (performance.now() - received) / 1000 : 0;
+    const since = state.active && !state.ended ? (performance.now() - received) / 1000 : 0;
     return state.elapsed + since;
   };
 
@@ -257,12 +258,16 @@ function render({ model, el }) {
     bar.setAttribute("aria-valuenow", ended);
     bar.setAttribute("aria-valuetext", state.words);
     PARTS.forEach((part, i) => (parts[i].style.width = `${(100 * counts[part]) / total}%`));
-    stop.hidden = !state.active || Boolean(state.final);
+    stop.hidden = !state.active || state.ended;
     canvas.setAttribute("aria-label", `Timeline: ${state.words}`);
     lists.replaceChildren(...tables(state, elapsed()));
     clock.textContent = duration(elapsed());
     draw();
-    settle(model);
+    if (state.ended) settle(model);
+  }
+
+  function lose() {
+    if (!model.get("comm_live")) settle(model);
   }
 
   fold.addEventListener("click", () => {
@@ -286,6 +291,7 @@ function render({ model, el }) {
   });
 
   model.on("change:state", show);
+  model.on("comm_live_update", lose);
   const clockwork = setInterval(tick, 200);
   const resized = new ResizeObserver(draw);
   resized.observe(canvas);
@@ -306,8 +312,9 @@ function render({ model, el }) {
     resized.disconnect();
     themed.disconnect();
     model.off("change:state", show);
+    model.off("comm_live_update", lose);
     stepBack(!body.hidden);
-    if (model.get("state").final) model.send({ type: "settled" });
+    if (model.get("state").ended) model.send({ type: "settled" });
   };
 }
 

@@ -25,6 +25,9 @@ class Strip(anywidget.AnyWidget):
 
     state = traitlets.Dict().tag(sync=True)
     bars = traitlets.Bytes().tag(sync=True)
+    last = traitlets.Dict().tag(sync=True)
+    """The record as it is to stay if nothing more is heard. A page puts it in its place when the
+    view has ended without its knowing: it was loaded too late, or the kernel has gone."""
 
 
 def open_strip(cancel: Callable[[], object]) -> Strip:
@@ -34,7 +37,7 @@ def open_strip(cancel: Callable[[], object]) -> Strip:
     def heard(_: Strip, content: dict[str, Any], __: object) -> None:
         if content.get("type") == "cancel":
             cancel()
-        elif content.get("type") == "settled" and strip.state.get("final"):
+        elif content.get("type") == "settled" and strip.state.get("ended"):
             strip.layout.close()
             strip.close()
 
@@ -52,37 +55,41 @@ def bundle(strip: Strip) -> dict[str, Any]:
     return {WIDGET: view, "text/plain": ""}
 
 
-def update(strip: Strip, summary: CellSummary, mark: str, final: dict[str, str] | None) -> None:
+def update(
+    strip: Strip,
+    summary: CellSummary,
+    mark: str,
+    last: dict[str, str] | None = None,
+    ended: bool = False,
+) -> None:
     """Show `summary`.
 
     Args:
         strip: the widget.
         summary: what to show.
-        mark: that of the record it stands in for.
-        final: the last record when the view has closed. The page then puts it in its place and
-            gives the strip up; a page loaded too late to be told by the cell does so when it
-            meets the strip.
+        mark: that of the record the strip stands in for.
+        last: the record as it is to stay if nothing more is heard; None leaves it as it was.
+        ended: the view has ended. The page gives the strip up.
     """
     with strip.hold_sync():
-        strip.state = _state(summary, mark, final) | {"id": strip.model_id}
-        strip.bars = b"" if final else pack(summary.bars)
+        strip.state = _state(summary, mark, ended) | {"id": strip.model_id}
+        strip.bars = b"" if ended else pack(summary.bars)
+        if last is not None:
+            strip.last = last
 
 
-def _state(summary: CellSummary, mark: str, final: dict[str, str] | None) -> dict[str, Any]:
-    closed = final is not None
+def _state(summary: CellSummary, mark: str, ended: bool) -> dict[str, Any]:
     return {
         "cell": summary.cell,
         "mark": mark,
         "active": summary.active,
-        "final": final,
-        "words": headline(summary.counts, closed),
-        "tone": tone(summary, closed),
+        "ended": ended,
+        "words": headline(summary.counts, ended),
+        "tone": tone(summary, ended),
         "pace": pace(summary),
         "elapsed": summary.elapsed,
         "counts": summary.counts._asdict(),
-        "functions": [
-            line._asdict() | {"counts": line.counts._asdict()} for line in summary.functions
-        ],
+        "functions": [line._asdict() | {"counts": line.counts._asdict()} for line in summary.functions],
         "workers": [
             {
                 "label": line.lane.label,
