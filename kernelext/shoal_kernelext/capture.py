@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import NamedTuple
 
 from shoal_kernelext.parcel import global_names
@@ -20,11 +21,10 @@ _DYNAMIC = frozenset({"eval", "exec", "globals", "locals", "vars", "dir", "setat
 
 
 class Place(NamedTuple):
-    """Where in the cell: line from 1, columns from 0."""
+    """Where in the cell: line from 1, column in bytes from 0."""
 
     line: int
     column: int
-    end: int
 
 
 @dataclass
@@ -60,8 +60,7 @@ def names(tree: ast.Module) -> Names:
     for statement in tree.body:
         for name in _certain(statement):
             if name.id in found.reads:
-                place = Place(name.lineno, name.col_offset, name.end_col_offset or name.col_offset)
-                found.certain.setdefault(name.id, place)
+                found.certain.setdefault(name.id, Place(name.lineno, name.col_offset))
     found.attributes = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     found.hints = set(_hints(tree)) - found.reads
     return found
@@ -240,11 +239,11 @@ def _bound_inside(tree: ast.Module) -> set[str]:
 # what is read: the compiler knows the scopes
 
 
-def _read(code: object, bound: set[str], local: set[str] | None, found: Names) -> None:
-    from types import CodeType
-
-    assert isinstance(code, CodeType)
-    _note(global_names(code), bound, local, found)
+def _read(code: CodeType, bound: set[str], local: set[str] | None, found: Names) -> None:
+    nested = [c for c in code.co_consts if isinstance(c, CodeType)]
+    for inner in nested:  # functions do not see the names of a class body around them
+        _note(global_names(inner), bound, None, found)
+    _note(global_names(code, nested=False), bound, local, found)
 
 
 def _note(
@@ -261,12 +260,14 @@ def _read_target(
     _read(code, bound | set(_targets(target)), local, found)
 
 
-def _compiled(statement: ast.stmt) -> object:
+def _compiled(statement: ast.stmt) -> CodeType:
     module = ast.fix_missing_locations(ast.Module([statement], []))
-    return compile(module, "<cell>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    code = compile(module, "<cell>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    assert isinstance(code, CodeType)
+    return code
 
 
-def _compiled_expression(node: ast.expr) -> object:
+def _compiled_expression(node: ast.expr) -> CodeType:
     return _compiled(ast.Expr(node, lineno=1))
 
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from shoal.refs import ObjectRef
 from shoal_kernelext.exchange import Failure, Result, Sent, fetch, received
 from shoal_kernelext.parcel import Namespace, Site
+from shoal_kernelext.shipment import Shipment
 from shoal_kernelext.stock import Stock
 
 
-def deliver(result: Result, objects: Namespace, namespace: Namespace, stock: Stock) -> dict[str, str]:
+def deliver(result: Result, sent: Shipment, namespace: Namespace, stock: Stock) -> dict[str, str]:
     """Rebind, add and delete the names that the cell did; returns those whose value cannot be opened, and why.
 
     Args:
         result: what the worker found.
-        objects: the captured objects by name, which it may refer to.
+        sent: what was captured, which the result may refer to.
         namespace: the notebook's.
         stock: told of the large values that came, which the store has.
     """
-    site = Site(namespace, objects)
+    site = Site(namespace, sent.objects)
+    if result.process == os.getpid():
+        # The classes that were sent are one and the same at both ends: their methods come home.
+        for parcel in received(tuple(sent.values), writable=False):
+            parcel.opened(site)
     unopened: dict[str, str] = {}
-    new: Namespace = {name: objects[as_name] for name, as_name in result.kept.items()}
+    new: Namespace = {name: sent.objects[as_name] for name, as_name in result.kept.items()}
     parcels = received(result.values, writable=True)
     for captured, parcel in zip(result.values, parcels, strict=True):
         try:
@@ -39,10 +45,10 @@ def deliver(result: Result, objects: Namespace, namespace: Namespace, stock: Sto
     return unopened
 
 
-def value_of(sent: Sent, objects: Namespace, namespace: Namespace) -> Any:
+def value_of(value: Sent, sent: Shipment, namespace: Namespace) -> Any:
     """The object of a parcel that came back."""
-    parcel = fetch([sent], writable=True)[0] if isinstance(sent, ObjectRef) else sent
-    return parcel.opened(Site(namespace, objects))
+    parcel = fetch([value], writable=True)[0] if isinstance(value, ObjectRef) else value
+    return parcel.opened(Site(namespace, sent.objects))
 
 
 def notes(result: Result, unopened: dict[str, str]) -> list[str]:
@@ -58,12 +64,12 @@ def notes(result: Result, unopened: dict[str, str]) -> list[str]:
     return told
 
 
-def error_of(failure: Failure, objects: Namespace, namespace: Namespace) -> BaseException | None:
+def error_of(failure: Failure, sent: Shipment, namespace: Namespace) -> BaseException | None:
     """The exception that ended the cell, as the class people know; None where it could not travel."""
     if failure.error is None:
         return None
     try:
-        error = failure.error.opened(Site(namespace, objects))
+        error = failure.error.opened(Site(namespace, sent.objects))
     except Exception:
         return None
     return error if isinstance(error, BaseException) else None

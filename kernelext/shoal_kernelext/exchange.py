@@ -73,6 +73,8 @@ class Result(NamedTuple):
     figures: tuple[Bundle, ...]
     value: Sent | None
     failure: Failure | None
+    process: int
+    """The id of the process that the cell ran in."""
 
 
 class CellFailed(Exception):

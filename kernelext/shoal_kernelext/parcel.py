@@ -77,8 +77,8 @@ def same(one: Parcel, other: Parcel) -> bool:
     return all(map(_same_bytes, one.buffers, other.buffers))
 
 
-def global_names(code: CodeType) -> Iterator[str]:
-    """The global names that a code object, and the code nested in it, reads or deletes.
+def global_names(code: CodeType, *, nested: bool = True) -> Iterator[str]:
+    """The global names that a code object, and unless told otherwise the code nested in it, reads or deletes.
 
     Functions that set one by ``global`` are counted: they mostly read it too.
     """
@@ -86,7 +86,7 @@ def global_names(code: CodeType) -> Iterator[str]:
         name = instruction.opname
         if name.endswith(("_NAME", "_GLOBAL", "_GLOBALS")) and name not in _NOT_READ:
             yield instruction.argval
-    for constant in code.co_consts:
+    for constant in code.co_consts if nested else ():
         if isinstance(constant, CodeType):
             yield from global_names(constant)
 

@@ -295,9 +295,7 @@ def _difference(
         elif not _is_closed_file(namespace[names[0]]):
             held_back.update(dict.fromkeys(names, why))
     deleted = tuple(n for item in taken for n in item.names if n not in namespace)
-    return Result(
-        tuple(values), kept, deleted, held_back, uncompared, None, (), None, None
-    )
+    return Result(tuple(values), kept, deleted, held_back, uncompared, None, (), None, None, os.getpid())
 
 
 def _sent(value: Any, what: str, site: Site) -> tuple[Sent | None, str]:

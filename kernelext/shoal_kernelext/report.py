@@ -10,7 +10,7 @@ import linecache
 import os
 import re
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import NamedTuple
 
@@ -20,6 +20,8 @@ _WIDTH = 75
 _CONTEXT = 2
 """Lines shown before and after the one that failed."""
 _RED, _GREEN, _CYAN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[1m", "\x1b[0m"
+
+_LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 Label = Callable[[str], str | None]
 """What a cell's file name is called (``Cell In[3]``); None for other files."""
@@ -44,7 +46,6 @@ def report(
     tb: TracebackType | None,
     label: Label,
     *,
-    hidden: Iterable[str] = (),
     colors: bool = True,
 ) -> list[str]:
     """The lines of an exception's traceback, causes first.
@@ -53,11 +54,10 @@ def report(
         error: the exception; its notes are shown, too.
         tb: its traceback; may begin below `error.__traceback__`.
         label: tells cells' files from others.
-        hidden: beginnings of the names of files whose frames are left out.
         colors: whether to colour by ANSI sequences.
     """
     found = traceback.TracebackException(type(error), error, tb, compact=True)
-    lines = list(_chain(found, label, (*hidden, *ours())))
+    lines = list(_chain(found, label, ours()))
     if not colors:
         lines = [re.sub(r"\x1b\[\d+m", "", line) for line in lines]
     return lines
@@ -95,21 +95,37 @@ def _chain(
         yield "\nDuring handling of the above exception, another exception occurred:\n"
     name = found.exc_type.__name__ if found.exc_type is not None else "Error"
     yield from _head(name)
+    waiting = False
     for frame in found.stack:
-        if not frame.filename.startswith(hidden):
+        ours = frame.filename.startswith(hidden)
+        # what we call in the standard library (a lock, asyncio.sleep) is no more the user's than we are
+        waiting = ours or (waiting and frame.filename.startswith(_LIBRARY) and label(frame.filename) is None)
+        if not waiting:
             yield from _frame(frame, label)
-    exceptions = list(found.format_exception_only())
-    first = exceptions.pop(0).rstrip("\n")
-    yield f"{_RED}{first}{_PLAIN}" if ":" not in first else _red_name(first)
-    yield from (line.rstrip("\n") for line in exceptions)
+    first, *rest = (line.rstrip("\n") for line in found.format_exception_only())
+    yield _red_name(first)
+    for line in rest:
+        yield from _named(line, label)
     for number, inner in enumerate(found.exceptions or (), 1):
         yield f"\n  +-- {number} of {len(found.exceptions or ())}"
         yield from ("  | " + line for part in _chain(inner, label, hidden) for line in part.split("\n"))
 
 
 def _red_name(line: str) -> str:
-    name, _, message = line.partition(":")
-    return f"{_RED}{name}{_PLAIN}:{message}"
+    name, colon, message = line.partition(":")
+    return f"{_RED}{name}{_PLAIN}{colon}{message}"
+
+
+def _named(line: str, label: Label) -> Iterator[str]:
+    """A line of a note; where it is a frame of a cell, as Python prints it, the cell and its code are named."""
+    frame = re.fullmatch(r'(\s*)File "(.+)", line (\d+)(.*)', line)
+    cell = label(frame[2]) if frame else None
+    if frame is None or cell is None:
+        yield line
+        return
+    yield f"{frame[1]}{cell}, line {frame[3]}{frame[4]}"
+    if code := linecache.getline(frame[2], int(frame[3])).strip():
+        yield f"{frame[1]}  {code}"
 
 
 def _head(name: str) -> list[str]:

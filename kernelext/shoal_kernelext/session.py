@@ -11,12 +11,12 @@ from functools import partial
 from typing import Any
 
 from shoal import cluster, context
-from shoal.config import LINGER_RESTART
 from shoal.context import Cell
 from shoal.exceptions import ShoalError
 from shoal_kernelext.interrupt import cancel_soon, stop
 from shoal_kernelext.output import KernelSink, OutputRouter, TerminalSink
 from shoal_kernelext.report import report
+from shoal_kernelext.restart import leave_for_restart, left_behind
 from shoal_kernelext.stock import Stock
 from shoal_kernelext.views import Views
 
@@ -53,11 +53,16 @@ class Session:
             self._undo.append(partial(events.unregister, event, hook))
         self._undo.append(cluster.on_change(self._cluster_changed))
         self._cluster_changed(cluster.current())
+        if not self.shell.custom_exceptions:  # there is room for one handler only, and it may be the user's
+            self.shell.set_custom_exc((KeyboardInterrupt, asyncio.CancelledError), self._show_interrupt)
+            self._undo.append(lambda: self.shell.set_custom_exc((), None))
         ShoalError._render_traceback_ = lambda error: self.render(error)  # type: ignore[attr-defined]
         self._undo.append(lambda: delattr(ShoalError, "_render_traceback_"))
         if self.kernel is not None:
             self._handle("shoal_cancel", lambda usual, stream, ident, message: self._cancel(message))
             self._handle("shutdown_request", self._shutdown)
+            for name in left_behind(self.kernel):
+                print(f"The cluster {name} of before the restart still runs: %cluster connect {name}")
         self._cell_starts(None)  # the cell that loads the extension runs already
 
     def close(self) -> None:
@@ -85,6 +90,13 @@ class Session:
         while tb is not None and self.label(tb.tb_frame.f_code.co_filename) is None:
             tb = tb.tb_next
         return report(error, tb or error.__traceback__, self.label, colors=self.colors)
+
+    def _show_interrupt(self, shell: Any, kind: Any, error: BaseException, tb: Any, tb_offset: Any = None) -> Any:
+        """Show where a cell was interrupted, and not where in a wait of ours."""
+        own = getattr(error, "_render_traceback_", None)
+        lines = own() if own is not None else self.render(error)
+        shell._showtraceback(kind, error, lines)
+        return lines
 
     # cells
 
@@ -155,13 +167,8 @@ class Session:
         cancel_soon(str(message["content"]["cell"]))
 
     async def _shutdown(self, usual: Any, stream: Any, ident: Any, message: dict[str, Any]) -> None:
-        here = cluster.current()
-        if message["content"].get("restart") and here is not None and here.alive:
-            try:
-                here.linger(LINGER_RESTART)
-                cluster.leave(stop=False)
-            except ShoalError:
-                pass  # it is gone already
+        if message["content"].get("restart"):
+            leave_for_restart(self.kernel)
         answer = usual(stream, ident, message)
         if inspect.isawaitable(answer):
             await answer

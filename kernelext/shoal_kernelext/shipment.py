@@ -12,7 +12,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from shoal.exceptions import SerializationError
-from shoal_kernelext.capture import Names
+from shoal_kernelext.capture import Names, Place
 from shoal_kernelext.errors import CellError, shown_at
 from shoal_kernelext.exchange import Captured
 from shoal_kernelext.parcel import LARGE, Namespace, Parcel, Site, global_names
@@ -107,7 +107,7 @@ def _refuse(name: str, why: str, names: Names, source: Source) -> None:
             f"{name!r} cannot be sent to a worker: {why}. Make it inside the cell, or take what the cell "
             "needs of it into a variable of its own"
         )
-        raise shown_at("SerializationError", message, source, *place, kind=SerializationError)
+        raise shown_at("SerializationError", message, source, *_shown(name, place, source), kind=SerializationError)
 
 
 def _check_bound(
@@ -122,10 +122,18 @@ def _check_bound(
             continue
         if name in ("display", "get_ipython"):
             continue
-        near = difflib.get_close_matches(name, [*namespace, *dir(builtins)], 1)
+        near = difflib.get_close_matches(name, [*namespace, *dir(builtins)], 1, 0.75)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         message = f"name {name!r} is not defined, neither in the notebook nor in this cell{hint}"
-        raise shown_at("NameError", message, source, *place, kind=CellError)
+        raise shown_at("NameError", message, source, *_shown(name, place, source), kind=CellError)
+
+
+def _shown(name: str, place: Place, source: Source) -> tuple[int, int | None, int]:
+    """The line and columns to show; no columns where the line was written in IPython's syntax."""
+    line = source.text.splitlines()[place.line - 1]
+    column = len(line.encode()[: place.column].decode(errors="ignore"))  # the compiler counts bytes
+    end = column + len(name)
+    return (place.line, column, end) if line[column:end] == name else (place.line, None, 0)
 
 
 def _all_names(code: CodeType) -> set[str]:

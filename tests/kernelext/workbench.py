@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import os
 import pickle
+import subprocess
+import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,14 +66,15 @@ def store() -> Iterator[StoreOnly]:
 class Notebook:
     """A namespace in which cells can be run remotely."""
 
-    def __init__(self, **values: Any) -> None:
-        self.ns: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__, **values}
+    def __init__(self, run: Callable[[Request], Result] | None = None) -> None:
+        self.ns: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
+        self.run = run or run_here
         self.stock = Stock()
         self.count = 0
 
     def plain(self, code: str) -> None:
         self.count += 1
-        exec(compile(textwrap.dedent(code), f"cell-{self.count}", "exec"), self.ns)
+        exec(compile(textwrap.dedent(code), f"cell-{self.count}", "exec", dont_inherit=True), self.ns)
 
     def ship(self, code: str) -> tuple[Shipment, Source]:
         source = Source(f"Cell In[{self.count}]", code)
@@ -91,23 +95,67 @@ class Notebook:
             tuple(sent.values), sent.absent, tuple(sorted(sent.modules)),
             frozenset(names(ast.parse(code)).binds),
         )  # fmt: skip
-        try:
-            result: Result = travelled(run_cell(travelled(request)))
-        except CellFailed as error:
-            result = travelled(error).result
-        self.result = result
-        self.unopened = deliver(result, sent.objects, self.ns, self.stock)
+        result = self.result = self.run(request)
+        self.unopened = deliver(result, sent, self.ns, self.stock)
         self.stock.sweep(self.ns.values())
         if result.failure is not None:
-            raised = error_of(result.failure, sent.objects, self.ns)
+            raised = error_of(result.failure, sent, self.ns)
             raise raised if raised is not None else RuntimeError(result.failure.message)
         return result
 
 
+def run_here(request: Request) -> Result:
+    """Run a cell in this process, as the engine inline does."""
+    try:
+        result: Result = travelled(run_cell(travelled(request)))
+        return result
+    except CellFailed as error:
+        failed: CellFailed = travelled(error)
+        return failed.result
+
+
 def travelled(value: Any) -> Any:
+    """What arrives of a value at the other end of a pipe."""
     packed = pack(value)
     return unpack(packed.stream, [bytes(b) for b in packed.buffers])
 
 
-def bytes_of(value: Any) -> bytes:
-    return pickle.dumps(value)
+class Worker:
+    """A process that runs cells, one after the other, as a worker of a cluster does."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self._pipes = (self._process.stdin, self._process.stdout)
+
+    def __call__(self, request: Request) -> Result:
+        stdin, stdout = self._pipes
+        assert stdin is not None and stdout is not None
+        pickle.dump(request, stdin, 5)
+        stdin.flush()
+        result: Result = pickle.load(stdout)
+        return result
+
+    def close(self) -> None:
+        for pipe in self._pipes:
+            if pipe is not None:
+                pipe.close()
+        self._process.wait()
+
+
+def _serve() -> None:
+    """What the process of a `Worker` does; cells print nowhere."""
+    requests, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    sys.stdout = open(os.devnull, "w")
+    while True:
+        try:
+            request = pickle.load(requests)
+        except EOFError:
+            return
+        pickle.dump(run_here(request), results, 5)
+        results.flush()
+
+
+if __name__ == "__main__":
+    _serve()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from IPython.core.error import UsageError
 
 from shoal import api, cluster
 from shoal.config import default_cpus
-from shoal.exceptions import ClusterError
+from shoal.exceptions import ClusterDiedError, ClusterError
 from shoal_kernelext.magics.arguments import argument, arguments, parsed
 from shoal_kernelext.session import Session
 
@@ -57,11 +58,6 @@ class ClusterMagic:
             print(describe(here))
 
     def _start(self, given: Any) -> None:
-        here = _here()
-        if here is not None:
-            raise UsageError(
-                f"this notebook works on the cluster {here.name} already: run %cluster stop first for a new one"
-            )
         there = default_cpus()
         if given.cpus is not None and given.cpus < 1:
             raise UsageError(f"-n {given.cpus} makes no cluster: give 1 or more, or leave -n out for {there}")
@@ -69,6 +65,11 @@ class ClusterMagic:
             raise UsageError(
                 f"-n {given.cpus} is more than the {there} CPUs there are: give {there} or less, "
                 f"or add --oversubscribe to have them share"
+            )
+        here = _here()
+        if here is not None:
+            raise UsageError(
+                f"this notebook works on the cluster {here.name} already: run %cluster stop first for a new one"
             )
         made = cluster.start(cpus=given.cpus, name=given.name)
         cluster.use(made)
@@ -95,6 +96,9 @@ class ClusterMagic:
             return
         self._session.output.flush()
         name = here.name
+        if here.status()["clients"] == 1:
+            with contextlib.suppress(ClusterDiedError):  # it may be gone before it has answered
+                here.engine.query("stop")
         api.shutdown()
         left = name in cluster.running_names()
         print(f"left the cluster {name}, which goes on" if left else f"stopped the cluster {name}")

@@ -88,7 +88,8 @@ class RemoteMagic:
             )
         request, sent = self._request(source, fetch)
         assert session.cell is not None, "a magic runs in a cell"
-        session.views.open(session.cell)
+        if not fetch:
+            session.views.open(session.cell)
         task = self._function.options(num_cpus=cpus, name=name or f"In[{number}]", max_retries=0)
         outcome = self._outcome(task, request, source)
         session.output.flush()
@@ -139,7 +140,7 @@ class RemoteMagic:
 
     def _finish(self, result: Result, sent: Shipment) -> Any:
         session, shell = self._session, self._session.shell
-        unopened = deliver(result, sent.objects, shell.user_ns, session.stock)
+        unopened = deliver(result, sent, shell.user_ns, session.stock)
         for note in notes(result, unopened):
             print(f"shoal: {note}", file=sys.stderr)
         if result.shown is not None:
@@ -148,8 +149,8 @@ class RemoteMagic:
             shell.display_pub.publish(data=figure["data"], metadata=figure["metadata"])
         failure = result.failure
         if failure is not None:
-            error = error_of(failure, sent.objects, shell.user_ns)
+            error = error_of(failure, sent, shell.user_ns)
             if error is None:
                 error = type(failure.name, (TaskError,), {})(failure.message)
             raise rendered(error, failure.traceback)
-        return value_of(result.value, sent.objects, shell.user_ns) if result.value is not None else None
+        return value_of(result.value, sent, shell.user_ns) if result.value is not None else None
