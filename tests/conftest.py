@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import psutil
 import pytest
 from leftovers import describe, processes_of, wait_until_none
@@ -22,13 +23,19 @@ from leftovers import describe, processes_of, wait_until_none
 PATIENCE = 10.0
 """Seconds a cluster has to take down all that was its."""
 
-# Threads that libraries keep for the life of the process, by the start of their names.
-FOREIGN_THREADS = ("IPythonHistorySavingThread", "pytest_timeout", "asyncio_")
+# Threads that libraries keep for the life of the process, by parts of their names: IPython's history,
+# pytest-timeout's timer, asyncio's executor, jupyter_core's loop for code that is in one already.
+FOREIGN_THREADS = ("IPythonHistorySavingThread", "pytest_timeout", "asyncio_", " - runner")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """One short folder for all sockets of the run: what lies in it, or names it, is ours."""
     os.environ["SHOAL_DIR"] = tempfile.mkdtemp(prefix="shoal-")
+    # No test depends on how fast or busy the machine is.
+    hypothesis.settings.register_profile(
+        "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("any machine")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -135,7 +142,9 @@ def _is_new(process: psutil.Process, before: Traces) -> bool:
 
 
 def _is_ours(thread: threading.Thread, before: Traces) -> bool:
-    return thread.ident not in before.threads and not thread.name.startswith(FOREIGN_THREADS)
+    return thread.ident not in before.threads and not any(
+        part in thread.name for part in FOREIGN_THREADS
+    )
 
 
 def _fail_on_leaks(before: Traces) -> None:
