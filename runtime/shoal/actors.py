@@ -11,7 +11,6 @@ from shoal.cluster import engine
 from shoal.engines.base import Engine, Work
 from shoal.functions import Definition, work_id
 from shoal.refs import ObjectRef
-from shoal.serial import unpack
 from shoal.signatures import checker, spell
 
 NAMESPACE = "default"
@@ -112,6 +111,7 @@ class ActorClass:
             actor_name=name,
             namespace=namespace,
             detached=detached,
+            methods=tuple((n, *spec) for n, spec in _methods(self.__wrapped__).items()),
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -217,10 +217,9 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
     found = here.find_actor(name, namespace or NAMESPACE)
     if found is None:
         raise ValueError(f"no actor named {name!r} is alive: it ended, or was made in another namespace")
-    actor, function, cls_name = found
+    actor, function, cls_name, methods = found
     here.counts.add(actor)
     ref: ObjectRef[Any] = ObjectRef._made(actor, here)
-    cls = unpack(here.fetch_class(function))
-    return ActorHandle(ref, cls_name, function, _methods(cls))
+    return ActorHandle(ref, cls_name, function, {n: MethodSpec(r, p) for n, r, p in methods})
 
 

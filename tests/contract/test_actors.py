@@ -120,7 +120,7 @@ def test_methods_are_checked_before_anything_is_sent() -> None:
 def test_inheriting_from_an_actor_class_is_refused() -> None:
     with pytest.raises(TypeError, match="inherit from the plain class"):
 
-        class Sub(Counter):  # type: ignore[misc,valid-type]
+        class Sub(Counter):  # type: ignore[misc]
             pass
 
 
@@ -175,7 +175,7 @@ def test_kill_is_told_by_each_later_call() -> None:
     with pytest.raises(ActorDiedError, match="killed"):
         shoal.get(counter.add.remote(), timeout=10)
     with pytest.raises(ValueError, match="handle"):
-        shoal.kill(3)
+        shoal.kill(3)  # type: ignore[arg-type]
 
 
 @pytest.mark.needs_time

@@ -377,7 +377,7 @@ def test_an_unknown_option_lists_the_valid_ones() -> None:
     with pytest.raises(TypeError):
         shoal.remote(add)
     with pytest.raises(TypeError, match="one function or class"):
-        shoal.remote(3)
+        shoal.remote(3)  # type: ignore[call-overload]
 
 
 def test_put_of_a_ref_and_get_of_no_ref() -> None:
@@ -418,7 +418,7 @@ def test_wait_refuses_nonsense() -> None:
     with pytest.raises(TypeError):
         shoal.wait(ref)
     with pytest.raises(TypeError):
-        shoal.wait([1])
+        shoal.wait([1])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="num_returns"):
         shoal.wait([ref], num_returns=2)
     with pytest.raises(ValueError, match="num_returns"):
@@ -504,7 +504,7 @@ def test_cancel_of_a_finished_task_does_nothing() -> None:
     shoal.cancel(ref)
     assert shoal.get(ref) == 2
     with pytest.raises(TypeError):
-        shoal.cancel(1)
+        shoal.cancel(1)  # type: ignore[arg-type]
 
 
 @pytest.mark.needs_time

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple, Protocol
 
 from shoal.refs import ObjectRef
 
+Methods = tuple[tuple[str, int, str], ...]
+"""Name, number of values and parameters (see `signatures.spell`) of each method."""
+
 
 @dataclass(frozen=True, eq=False)
 class Work:
@@ -30,6 +33,8 @@ class Work:
     detached: bool = False
     held: dict[str, float] = field(default_factory=dict)
     """What an actor keeps while it lives; `resources` is what it needs to be placed."""
+    methods: Methods = ()
+    """An actor's methods, for handles that are got by name."""
 
 
 class Output(NamedTuple):
@@ -87,11 +92,8 @@ class Engine(Protocol):
 
     def kill(self, actor: bytes) -> None: ...
 
-    def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str] | None:
-        """A named actor: its id, the id of its class and the class's name."""
-
-    def fetch_class(self, function: bytes) -> bytes:
-        """The pickled class of an actor, for a handle that came by name."""
+    def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str, Methods] | None:
+        """A named actor: its id, the id of its class, the class's name and its methods."""
 
     def query(self, what: str, *args: Any) -> Any:
         """Cold questions: "resources", "nodes", "timeline", "status", …"""

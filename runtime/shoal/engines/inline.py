@@ -14,7 +14,7 @@ from typing import Any
 
 from shoal import context
 from shoal.counts import RefCounts
-from shoal.engines.base import Work
+from shoal.engines.base import Methods, Work
 from shoal.errors import named_error, pack_error, unpack_error
 from shoal.exceptions import ActorDiedError, EngineUnavailable, GetTimeoutError, ObjectLostError
 from shoal.ids import IdMaker, returns
@@ -41,7 +41,6 @@ class InlineEngine:
         self._functions: dict[bytes, Any] = {}
         self._actors: dict[bytes, _Actor] = {}
         self._names: dict[tuple[str, str], bytes] = {}
-        self._blobs: dict[bytes, bytes] = {}
         self._pins: dict[bytes, int] = {}
         self._history: list[list[Any]] = []
         self.counts = RefCounts(lambda i: None, self._unreferenced)
@@ -106,8 +105,7 @@ class InlineEngine:
 
     def _function(self, work: Work) -> Any:
         if work.function not in self._functions:
-            self._blobs[work.function] = work.blob()
-            self._functions[work.function] = unpack(self._blobs[work.function])
+            self._functions[work.function] = unpack(work.blob())
         return self._functions[work.function]
 
     def _run(
@@ -236,15 +234,12 @@ class InlineEngine:
             if self._names.get((record.work.namespace, record.work.actor_name)) == actor:
                 del self._names[record.work.namespace, record.work.actor_name]
 
-    def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str] | None:
+    def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str, Methods] | None:
         actor = self._names.get((namespace, name))
         if actor is None:
             return None
         work = self._actors[actor].work
-        return actor, work.function, work.name
-
-    def fetch_class(self, function: bytes) -> bytes:
-        return self._blobs[function]
+        return actor, work.function, work.name, work.methods
 
     def query(self, what: str, *args: Any) -> Any:
         if what == "resources":

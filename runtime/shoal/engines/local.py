@@ -19,7 +19,7 @@ from typing import Any
 
 from shoal import context
 from shoal.counts import RefCounts
-from shoal.engines.base import Output, Work
+from shoal.engines.base import Methods, Output, Work
 from shoal.errors import unpack_error
 from shoal.exceptions import ClusterDiedError, GetTimeoutError
 from shoal.ids import IdMaker, returns
@@ -154,7 +154,7 @@ class LocalEngine:
         self.link.append(
             (
                 "kind", work.id, work.function, work.name, work.role, work.resources, work.held, work.returns,
-                work.retries, work.method, work.actor_name, work.namespace, work.detached,
+                work.retries, work.method, work.actor_name, work.namespace, work.detached, work.methods,
             )
         )  # fmt: skip
         self._known.add(work.id)
@@ -365,12 +365,9 @@ class LocalEngine:
     def kill(self, actor: bytes) -> None:
         self.link.post(("kill", actor))
 
-    def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str] | None:
-        found: tuple[bytes, bytes, str] | None = self.query("find_actor", name, namespace)
+    def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str, Methods] | None:
+        found: tuple[bytes, bytes, str, Methods] | None = self.query("find_actor", name, namespace)
         return found
-
-    def fetch_class(self, function: bytes) -> bytes:
-        return bytes(self.query("function", function))
 
     def query(self, what: str, *args: Any, timeout: float = 30.0) -> Any:
         question = next(self._questions)

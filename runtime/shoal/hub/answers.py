@@ -28,7 +28,6 @@ class Answers:
             "history": self._history,
             "feed": self._hub.publish,
             "snapshot": self._snapshot,
-            "function": self._function,
             "find_actor": self._find_actor,
             "claim_name": self._claim_name,
             "cancel_cell": self._cancel_cell,
@@ -85,12 +84,11 @@ class Answers:
         assert self._hub.publisher is not None
         return self._hub.publisher.snapshot()
 
-    def _function(self, function: bytes) -> bytes:
-        return self._hub.functions[function]
-
-    def _find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str] | None:
+    def _find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str, Any] | None:
         actor = self._hub.scheduler.actors.named(name, namespace)
-        return None if actor is None else (actor.id, actor.kind.function, actor.kind.name)
+        if actor is None:
+            return None
+        return actor.id, actor.kind.function, actor.kind.name, self._hub.methods[actor.kind.id]
 
     def _claim_name(self, name: str, namespace: str) -> None:
         if self._hub.scheduler.actors.named(name, namespace) is not None:

@@ -59,6 +59,7 @@ class Hub:
         self._last_driver = -1
         self._jobs: dict[int, int] = {}
         self._names: dict[bytes, str] = {}
+        self.methods: dict[bytes, Any] = {}
         self._linger = settings.linger
         self._deadline: float | None = time.monotonic() + FIRST_CLIENT
         self._stopping = False
@@ -217,9 +218,8 @@ class Hub:
     def _hear_zygote(self) -> None:
         died = self.supervisor.hear()
         if died is None:
-            self.stop()  # nothing can be started any more, and who worked is ended by what ended the zygote
-            for number in self.supervisor.processes:
-                self.supervisor.kill(number)
+            self.stop()  # nothing can be started any more
+            self.supervisor.kill_all()
             return
         for number, reason in died:
             process = self.supervisor.processes[number]
@@ -260,8 +260,10 @@ class Hub:
         self.functions[function] = blob
 
     def _on_kind(self, peer: Peer, kind: bytes, function: bytes, name: str, role: str, *rest: Any) -> None:
-        resources, held, returns, retries, method, actor_name, namespace, detached = rest
+        resources, held, returns, retries, method, actor_name, namespace, detached, methods = rest
         self._names[kind] = name
+        if role == "actor":
+            self.methods[kind] = methods
         self._events.append(
             ev.KindDefined(
                 Kind(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import sys
@@ -43,6 +44,7 @@ def main(argument: str) -> int:
         # The zygote ends the workers, removes the folder and ends when its socket closes.
         ours.close()
         os.waitpid(pid, 0)
+        shutil.rmtree(folder, ignore_errors=True)  # should the zygote have been killed
     return 0
 
 

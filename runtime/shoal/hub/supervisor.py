@@ -100,6 +100,15 @@ class Supervisor:
             except ProcessLookupError:
                 pass
 
+    def kill_all(self) -> None:
+        """Without the zygote: each worker and the group that it leads."""
+        for process in self.processes.values():
+            if process.pid is not None:
+                try:
+                    os.killpg(process.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+
     def last_words(self, process: Process) -> list[tuple[str, str]]:
         """What a dead worker had printed and not yet sent."""
         words = []

@@ -1,0 +1,292 @@
+"""Lives and deaths: whoever is killed, nothing of ours is left, and whoever waits is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import shoal
+from shoal import cluster
+from shoal.exceptions import ClusterDiedError, ClusterNotFoundError
+
+PATIENCE = 10.0
+
+
+def wait_until(true: Callable[[], Any], seconds: float = PATIENCE) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it has not come true"
+        time.sleep(0.02)
+
+
+def driver(code: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def of_hub(pid: int) -> list[psutil.Process]:
+    hub = psutil.Process(pid)
+    return [hub, *hub.children(recursive=True)]
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(lives(p) for p in processes)
+
+
+BUSY = """
+import shoal, subprocess, time
+shoal.init(num_cpus=2)
+@shoal.remote
+def busy():
+    subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    subprocess.Popen(["sleep", "1000"])
+    time.sleep(1000)
+refs = [busy.remote() for _ in range(4)]
+here = shoal.cluster.current()
+while sum(w.state == "busy" for w in here.feed().refresh().workers.values()) < 2: time.sleep(0.01)
+time.sleep(0.2)
+print(here._process.pid, flush=True)
+try:
+    shoal.get(refs)
+except shoal.exceptions.ClusterDiedError as error:
+    print("told:", error, flush=True)
+"""
+
+
+def folder_is_empty() -> bool:
+    return not os.listdir(os.environ["SHOAL_DIR"])
+
+
+def test_a_killed_driver_takes_all_with_it() -> None:
+    process = driver(BUSY)
+    assert process.stdout is not None
+    ours = of_hub(int(process.stdout.readline()))
+    assert len(ours) >= 6, "hub, zygote, two workers, what they started"
+    process.kill()
+    process.wait()
+    wait_until(lambda: gone(ours))
+    wait_until(folder_is_empty)
+    process.stdout.close()
+
+
+@pytest.mark.parametrize("victim", ["hub", "zygote"])
+def test_a_killed_hub_or_zygote_is_told_and_leaves_nothing(victim: str) -> None:
+    process = driver(BUSY)
+    assert process.stdout is not None
+    hub = int(process.stdout.readline())
+    ours = of_hub(hub)
+    sleeping = {p.pid for p in ours if p.name() == "sleep"}
+    pid = hub if victim == "hub" else next(p.pid for p in ours if p.name() == "shoal-zygote")
+    os.kill(pid, signal.SIGKILL)
+    assert "told: the cluster's hub is gone" in process.stdout.readline()
+    assert process.wait(PATIENCE) == 0
+    wait_until(lambda: gone([p for p in ours if p.pid not in sleeping]))
+    if victim == "hub":  # the zygote was their reaper; without it sessions of their own are out of reach
+        wait_until(lambda: gone(ours))
+    for left in ours:
+        if not gone([left]):
+            left.kill()
+    wait_until(folder_is_empty)
+    process.stdout.close()
+
+
+@pytest.mark.parametrize("end", ["", "shoal.shutdown()", "raise SystemExit(3)", "1/0", "import os; os._exit(4)"])
+def test_however_a_program_ends_nothing_is_left(end: str) -> None:
+    code = f"import shoal\nshoal.init(num_cpus=1)\nprint(shoal.cluster.current()._process.pid, flush=True)\n{end}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    hub = int(process.stdout.readline())
+    try:
+        ours = of_hub(hub)
+    except psutil.NoSuchProcess:
+        ours = []
+    process.wait(PATIENCE)
+    wait_until(lambda: gone(ours))
+    wait_until(folder_is_empty)
+    process.stdout.close()
+
+
+def test_the_next_use_after_the_hubs_death_starts_another() -> None:
+    shoal.init(num_cpus=1)
+    first = cluster.current()
+    assert first is not None and first._process is not None
+    ref = shoal.put(1)
+    first._process.kill()
+
+    @shoal.remote
+    def one() -> int:
+        return 1
+
+    @shoal.remote
+    def slow() -> None:
+        time.sleep(100)
+
+    with pytest.raises(ClusterDiedError):
+        shoal.get(slow.remote())
+    assert shoal.get(one.remote()) == 1
+    assert cluster.current() is not first
+    assert shoal.get(ref) == 1  # it was here all the time
+    shoal.shutdown()
+
+
+def test_a_killed_workers_children_die_with_it() -> None:
+    shoal.init(num_cpus=1)
+
+    @shoal.remote(max_retries=0)
+    def parent() -> None:
+        child = subprocess.Popen(["sleep", "1000"])
+        (Path(os.environ["SHOAL_DIR"]) / "child").write_text(str(child.pid))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(shoal.exceptions.WorkerCrashedError, match="SIGKILL"):
+        shoal.get(parent.remote(), timeout=PATIENCE)
+    mark = Path(os.environ["SHOAL_DIR"]) / "child"
+    pid = int(mark.read_text())
+    mark.unlink()
+    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    shoal.shutdown()
+
+
+def test_what_a_crashed_worker_printed_last_is_not_lost() -> None:
+    shoal.init(num_cpus=1)
+    here = cluster.current()
+    assert here is not None
+    seen: list[str] = []
+    here.on_output(lambda output: seen.append(output.data))
+
+    @shoal.remote(max_retries=0)
+    def crash() -> None:
+        os.write(2, b"last words\n")
+        os._exit(1)
+
+    with pytest.raises(shoal.exceptions.WorkerCrashedError):
+        shoal.get(crash.remote(), timeout=PATIENCE)
+    assert "".join(seen) == "last words\n"
+    shoal.shutdown()
+
+
+def test_two_clusters_of_one_user_do_not_meet() -> None:
+    shoal.init(num_cpus=1)
+    other = driver("import shoal; shoal.init(num_cpus=3); print(shoal.cluster_resources()['CPU'], flush=True); input()")
+    assert other.stdout is not None
+    assert other.stdout.readline() == "3.0\n"
+    assert shoal.cluster_resources()["CPU"] == 1
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    assert shoal.cluster_resources()["CPU"] == 1
+    shoal.shutdown()
+
+
+def test_a_second_program_joins_by_name_and_leaves_without_harm() -> None:
+    context = shoal.init(num_cpus=1)
+    code = f"""
+import shoal
+shoal.init({context.address!r})
+f = shoal.remote(lambda: shoal.get(shoal.get_actor("shared").add.remote(1)))
+print(shoal.get(f.remote()))
+"""
+
+    class Tally:
+        def __init__(self) -> None:
+            self.n = 0
+
+        def add(self, n: int) -> int:
+            self.n += n
+            return self.n
+
+    tally = shoal.remote(Tally).options(name="shared").remote()
+    for expected in ("1\n", "2\n"):
+        out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+        assert out.stdout == expected
+    assert shoal.get(tally.add.remote(1)) == 3
+    shoal.shutdown()
+
+
+def test_an_unknown_cluster_names_those_that_run() -> None:
+    with pytest.raises(ClusterNotFoundError, match="no cluster of yours runs"):
+        shoal.init("auto")
+    shoal.init(num_cpus=1)
+    name = cluster.running_names()
+    with pytest.raises(ClusterNotFoundError, match=name[0]):
+        cluster.connect_to("nowhere")
+    shoal.shutdown()
+
+
+def test_the_work_of_a_driver_that_left_is_cancelled_and_others_go_on() -> None:
+    context = shoal.init(num_cpus=1)
+    code = f"""
+import shoal, time
+shoal.init({context.address!r})
+slow = shoal.remote(lambda: time.sleep(1000))
+refs = [slow.remote() for _ in range(3)]
+print("submitted", flush=True)
+shoal.get(refs)
+"""
+    other = driver(code)
+    assert other.stdout is not None
+    other.stdout.readline()
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    assert shoal.get(shoal.remote(lambda: 5).remote(), timeout=PATIENCE) == 5
+    shoal.shutdown()
+
+
+def test_a_detached_actor_outlives_its_maker() -> None:
+    context = shoal.init(num_cpus=1)
+    code = f"""
+import shoal
+shoal.init({context.address!r})
+@shoal.remote
+class Keeper:
+    def value(self): return 11
+shoal.get(Keeper.options(name="keeper", lifetime="detached").remote().value.remote())
+"""
+    subprocess.run([sys.executable, "-c", code], timeout=30, check=True)
+    keeper = shoal.get_actor("keeper")
+    assert shoal.get(keeper.value.remote()) == 11
+    shoal.kill(keeper)
+    shoal.shutdown()
+
+
+def test_a_forked_child_of_a_driver_does_not_use_its_cluster() -> None:
+    shoal.init(num_cpus=1)
+    code = "assert forked is None"
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(writer, b"none" if cluster.current() is None else b"some")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert os.read(reader, 10) == b"none", code
+    os.close(reader)
+    os.close(writer)
+    shoal.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [({"num_cpus": -1}, "num_cpus=-1"), ({"num_cpus": 0.5}, "whole number"), ({"cpus": 2}, "init.*num_cpus")],
+)
+def test_bad_sizes_are_refused(arguments: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        shoal.init(**arguments)
+    assert not shoal.is_initialized()
