@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.feed_rows import FAILED, PENDING_NODE, RUNNING, TaskRow
+from shoal.feed_rows import FAILED, PENDING_NODE, RUNNING, Counts, TaskRow
 from shoal_widgets.ledger import CellSummary, summarise
 from shoal_widgets.record import record
 
@@ -165,3 +166,14 @@ def test_the_record_stays_small() -> None:
         row(f"t{i}", name=f"f{i % 50}", worker=f"w{i % 64}", times=(0, i / 100, i / 100 + 1)) for i in range(10_000)
     ]
     assert len(html_of(rows)) < 100_000
+
+
+def test_lists_that_do_not_tell_of_all_tasks_say_so() -> None:
+    state = state_of([row("a"), row("b")])
+    whole = summarise(state, CELL)
+    partial = summarise(replace(state, counts={(CELL, "square"): Counts(finished=30_000)}), CELL)
+    assert whole is not None and partial is not None
+    assert "the last" not in record(whole)["text/html"]
+    words = Structure(record(partial)["text/html"]).words
+    assert "30,000 tasks done" in words
+    assert "the last 2 tasks" in words

@@ -53,8 +53,8 @@ class ErrorLine(NamedTuple):
 class CellSummary:
     """What is known of one cell's work at one moment. Immutable; times are seconds.
 
-    `counts` and `functions` are exact. Workers, errors and bars come from the feed's last 10,000
-    tasks.
+    `counts` and those of `functions` are exact. The rest is told of the `seen` tasks whose rows
+    the feed still has.
     """
 
     cell: Cell
@@ -63,6 +63,7 @@ class CellSummary:
     elapsed: float
     """From then to the last task's end, or to now while something is unfinished."""
     counts: Counts
+    seen: int
     functions: tuple[FunctionLine, ...]
     workers: tuple[WorkerLine, ...]
     errors: tuple[ErrorLine, ...]
@@ -112,6 +113,7 @@ def summarise(state: FeedState, cell: Cell, before: CellSummary | None = None) -
         begun=begun,
         elapsed=elapsed,
         counts=counts,
+        seen=len(rows),
         functions=_functions(rows, by_name, before),
         workers=workers,
         errors=_errors(rows, begun, before),
@@ -171,8 +173,8 @@ def _workers(
         lines.append(
             WorkerLine(
                 Lane(worker, pid),
-                max(ended[worker], old.ended if old else 0),
-                max(busy[worker], old.busy if old else 0.0),
+                ended[worker],
+                busy[worker],
                 now.name if now else None,
                 now.start if now else None,
             )

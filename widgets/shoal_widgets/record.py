@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from . import palette, timeline
 from .ledger import CellSummary, FunctionLine
-from .words import duration, escape, headline, pace, tone
+from .words import duration, escape, gap, headline, pace, tone
 
 MOST_LINES = 12
 _COLUMNS = ("finished", "running", "pending", "failed", "cancelled")
@@ -48,7 +48,8 @@ def _html(summary: CellSummary, closed: bool, mark: str) -> str:
         f"{headline(summary.counts, closed)}{_bar(summary)}"
         f'<span style="color:{palette.MUTED}">&ensp;{tail}</span>'
     )
-    body = "".join((_timeline(summary), _functions(summary), _workers(summary), _errors(summary)))
+    parts = (_timeline(summary), _functions(summary), _workers(summary), _errors(summary))
+    body = "".join(parts) + (_aside(gap(summary)) if gap(summary) else "")
     return (
         f'<details data-shoal="{escape(mark)}" style="font-size:13px;line-height:20px">'
         f'<summary style="cursor:pointer">{strip}</summary>'
@@ -146,7 +147,11 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _more(count: int, noun: str) -> str:
     rest = count - MOST_LINES
-    return f'<div style="color:{palette.MUTED}">and {rest:,} more {noun}</div>' if rest > 0 else ""
+    return _aside(f"and {rest:,} more {noun}") if rest > 0 else ""
+
+
+def _aside(text: str) -> str:
+    return f'<div style="color:{palette.MUTED};font-size:12px">{text}</div>'
 
 
 def _first(functions: Sequence[FunctionLine]) -> list[FunctionLine]:

@@ -142,6 +142,7 @@ function tables(state, elapsed) {
     for (const row of errors.tBodies[0].rows) row.cells[1].dataset.tone = "error";
     all.push(errors);
   }
+  if (state.gap) all.push(element("div", { class: "shoal-gap" }, state.gap));
   return all;
 }
 

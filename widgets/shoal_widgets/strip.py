@@ -11,7 +11,7 @@ import traitlets
 
 from .ledger import CellSummary
 from .timeline import pack
-from .words import headline, pace, tone
+from .words import gap, headline, pace, tone
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -87,6 +87,7 @@ def _state(summary: CellSummary, mark: str, ended: bool) -> dict[str, Any]:
         "words": headline(summary.counts, ended),
         "tone": tone(summary, ended),
         "pace": pace(summary),
+        "gap": gap(summary),
         "elapsed": summary.elapsed,
         "counts": summary.counts._asdict(),
         "functions": [line._asdict() | {"counts": line.counts._asdict()} for line in summary.functions],

@@ -78,6 +78,13 @@ def pace(summary: CellSummary) -> str:
     return f"{each} · {left}" if each else left
 
 
+def gap(summary: CellSummary) -> str:
+    """What the lists and the timeline leave out, or nothing when they tell of all tasks."""
+    if summary.seen >= summary.counts.total:
+        return ""
+    return f"Workers and timeline: the last {summary.seen:,} tasks"
+
+
 def escape(text: str, most: int = 80) -> str:
     """Text for HTML and XML: on one line, at most `most` characters long, nothing active in it.
 
