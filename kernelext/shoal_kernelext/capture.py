@@ -33,6 +33,8 @@ class Names:
 
     reads: set[str] = field(default_factory=set)
     """To be captured where they exist: read before the cell binds them for sure."""
+    drops: set[str] = field(default_factory=set)
+    """Deleted after the cell has bound them: the notebook's are to be deleted, too, but need not be sent."""
     hints: set[str] = field(default_factory=set)
     """Only in strings (``df.query("a > @limit")``, ``!ls {folder}``): captured where they exist."""
     binds: set[str] = field(default_factory=set)
@@ -63,6 +65,7 @@ def names(tree: ast.Module) -> Names:
                 found.certain.setdefault(name.id, Place(name.lineno, name.col_offset))
     found.attributes = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     found.hints = set(_hints(tree)) - found.reads
+    found.drops -= found.reads | found.hints
     return found
 
 
@@ -132,8 +135,8 @@ def _statement(
             sure = branch([*body, *orelse])
             for handler in handlers:
                 read(handler.type)
-                if handler.name:  # bound, and deleted at the end: also the notebook's
-                    _note([handler.name], bound, local, found)
+                if handler.name and local is None:
+                    found.drops.add(handler.name)
                 sure &= branch(handler.body, *filter(None, [handler.name])) - {handler.name or ""}
             bound |= sure
             final_bound = branch(final)
@@ -171,7 +174,8 @@ def _statement(
                 for target in statement.targets:
                     for name in _targets(target):
                         (bound if local is None else local).discard(name)
-                        found.binds.add(name)
+                        if local is None:
+                            found.drops.add(name)
 
 
 def _simple_bindings(statement: ast.stmt) -> Iterator[str]:

@@ -41,6 +41,8 @@ class Request(NamedTuple):
     values: tuple[Captured, ...]
     absent: dict[str, str]
     """Names that could not be sent, and why."""
+    unread: tuple[str, ...]
+    """Names of the notebook that the cell may delete but does not read."""
     modules: tuple[str, ...]
     """Submodules that are to be there as attributes of their packages."""
     binds: frozenset[str]

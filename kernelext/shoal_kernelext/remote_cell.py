@@ -58,7 +58,7 @@ def run_cell(request: Request) -> Result:
     remember(request.sources)
     _import(request.modules)
     absent = dict(request.absent)
-    taken = list(_taken(request, site, absent))
+    taken = [*_taken(request, site, absent), *_stand_ins(request.unread, namespace)]
     started = dict(namespace)
     value, failure = None, None
     with _as_main(main):
@@ -128,6 +128,13 @@ def _before(captured: Captured, value: Any, original: Parcel, site: Site) -> _Ta
     if [len(b) for b in in_place] != [len(b) for b in now.buffers]:
         in_place = tuple(bytes(b) for b in now.buffers)
     return _Taken(captured.names, value, Parcel(now.stream, tuple(in_place), ()))
+
+
+def _stand_ins(names: tuple[str, ...], namespace: dict[str, Any]) -> Iterator[_Taken]:
+    """Something for the cell to delete."""
+    for name in names:
+        value = namespace[name] = object()
+        yield _Taken((name,), value, None)
 
 
 def _import(modules: tuple[str, ...]) -> None:

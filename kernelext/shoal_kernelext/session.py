@@ -35,9 +35,11 @@ class Session:
         self.cell: Cell | None = None
         self.raw = ""
         """The text of the cell that runs."""
+        self.number = 0
+        """Its execution count."""
         sink = KernelSink(self.kernel) if self.kernel is not None else TerminalSink()
         self.output = OutputRouter(sink, lambda: self.cell)
-        self.views = Views(self.output.publish, cancel_soon)
+        self.views = Views(self.output.publish, cancel_soon, live=self.kernel is not None)
         self.stock = Stock()
         self._running: list[tuple[Any, Cell]] = []
         """The cells that run, with what IPython says of each: more than one where a cell runs a cell."""
@@ -103,12 +105,19 @@ class Session:
     def _cell_starts(self, info: Any) -> None:
         cell_id = str(getattr(info, "cell_id", None) or "").rpartition("#")[2]
         self.raw = str(getattr(info, "raw_cell", None) or "")
-        cell = f"{self.id}/{re.sub('[^A-Za-z0-9_.-]', '_', cell_id)}/{self.shell.execution_count}"
+        self.number = self._number(info)
+        cell = f"{self.id}/{re.sub('[^A-Za-z0-9_.-]', '_', cell_id)}/{self.number}"
         self._running = [entry for entry in self._running if entry[0] is not None]
         self._running.append((info, cell))
         self._enter(cell)
         self.output.begin(cell, self._parent())
         self.views.watch(cell)
+
+    def _number(self, info: Any) -> int:
+        """The execution count of a cell that starts; IPython has counted on already, or will at its end."""
+        count = int(self.shell.execution_count)
+        stored = len(self.shell.history_manager.input_hist_parsed)  # the first entry is for no cell
+        return stored if getattr(info, "store_history", False) and stored == count - 1 else count
 
     def _cell_ended(self, result: Any) -> None:
         cell = self.cell

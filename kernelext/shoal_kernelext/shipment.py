@@ -31,6 +31,7 @@ class Shipment:
     values: list[Captured] = field(default_factory=list)
     objects: Namespace = field(default_factory=dict)
     """Each captured name's object, as it was when the cell was sent."""
+    unread: list[str] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
     modules: set[str] = field(default_factory=set)
@@ -95,6 +96,7 @@ def shipment(
         parcel = parcels[key]
         sent = stock.ref(made.objects[held[0]], parcel) if parcel.size >= LARGE else parcel
         made.values.append(Captured(tuple(held), sent))
+    made.unread = sorted(name for name in names.drops - seen if name in namespace)
     made.sources = _sources(codes, label)
     made.modules = _submodules(made.objects, names.attributes.union(*(_all_names(c) for c in codes)))
     return made

@@ -40,22 +40,29 @@ class Views:
     Args:
         publish: ``publish(cell, msg_type, content)`` sends a message into a cell, from any thread.
         cancel: ``cancel(cell)`` has the cell's work cancelled and does not wait for it.
+        live: whether there is a front end that shows them; there are no views where there is none.
     """
 
     def __init__(
-        self, publish: Callable[[Cell, str, dict[str, Any]], None], cancel: Callable[[Cell], object]
+        self,
+        publish: Callable[[Cell, str, dict[str, Any]], None],
+        cancel: Callable[[Cell], object],
+        *,
+        live: bool = True,
     ) -> None:
         self._publish = publish
         self._cancel = cancel
         self._views: dict[Cell, CellView] = {}
         self._watched: dict[Cell, _Watched] = {}
         self._changed = threading.Condition()
-        self._closed = False
+        self._closed = not live
         self._thread: threading.Thread | None = None
 
     def watch(self, cell: Cell) -> None:
         """A cell starts: give it a view once work of its own has lasted long enough."""
         with self._changed:
+            if self._closed:
+                return
             self._watched[cell] = _Watched(time.monotonic() + PATIENCE)
             if self._thread is None and cluster.current() is not None:
                 self._start()

@@ -49,7 +49,7 @@ def reads(code: str) -> set[str]:
         ("with cm as f, g() as h:\n    y = f\ny, f", "cm g y"),
         ("try:\n    import m\nexcept ImportError:\n    m = None\nm", ""),
         ("try:\n    a = 1\nexcept E:\n    pass\na", "E a"),
-        ("try:\n    pass\nexcept E as e:\n    e", "E e"),
+        ("try:\n    pass\nexcept E as e:\n    e", "E"),
         ("try:\n    pass\nfinally:\n    z = 1\nz", ""),
         ("match p:\n    case Point(x=0, y=yy) if yy > m: yy\n    case [a, *rest]: rest", "p Point m"),
         ("if (n := f()) > 2:\n    n", "f n"),

@@ -176,7 +176,7 @@ def test_an_error_of_a_class_of_the_notebook_is_one_there(notebook: Notebook) ->
     notebook.plain("class Oops(Exception):\n    def __init__(self, a, b): self.b = b")
     with pytest.raises(notebook.ns["Oops"]) as caught:
         notebook.remote("raise Oops(1, 2)")
-    assert caught.value.b == 2  # type: ignore[attr-defined]
+    assert caught.value.b == 2
 
 
 def test_an_error_that_cannot_travel_is_still_told(notebook: Notebook) -> None:
@@ -195,7 +195,7 @@ def test_an_unbound_name_is_told_before_anything_is_sent(notebook: Notebook) -> 
     notebook.plain("value = 1")
     with pytest.raises(CellError, match="valu.*did you mean 'value'") as caught:
         notebook.remote("x = 1\nprint(valu + x)")
-    lines = caught.value._render_traceback_()
+    lines = caught.value._render_traceback_()  # type: ignore[attr-defined]
     assert any("---->" in line and "print(valu + x)" in line for line in lines)
     assert any(line.strip() == "^^^^" for line in lines)
 

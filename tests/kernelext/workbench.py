@@ -92,7 +92,7 @@ class Notebook:
         filename = f"cell-{self.count}"
         request = Request(
             code, filename, 0, show, fetch, False, {**sent.sources, filename: source},
-            tuple(sent.values), sent.absent, tuple(sorted(sent.modules)),
+            tuple(sent.values), sent.absent, tuple(sent.unread), tuple(sorted(sent.modules)),
             frozenset(names(ast.parse(code)).binds),
         )  # fmt: skip
         result = self.result = self.run(request)

@@ -96,12 +96,13 @@ class ClusterMagic:
             return
         self._session.output.flush()
         name = here.name
-        if here.status()["clients"] == 1:
+        alone = here.status()["clients"] == 1
+        if alone:
             with contextlib.suppress(ClusterDiedError):  # it may be gone before it has answered
                 here.engine.query("stop")
         api.shutdown()
-        left = name in cluster.running_names()
-        print(f"left the cluster {name}, which goes on" if left else f"stopped the cluster {name}")
+        stopped = alone or name not in cluster.running_names()
+        print(f"stopped the cluster {name}" if stopped else f"left the cluster {name}, which goes on")
 
 
 def describe(here: cluster.Cluster) -> str:

@@ -77,7 +77,7 @@ class RemoteMagic:
 
     def _remote(self, code: str, cpus: float, name: str | None, *, fetch: bool) -> Any:
         session, shell = self._session, self._session.shell
-        number = shell.execution_count
+        number = session.number
         source = cell_source(code, shell, session.raw or code, f"Cell In[{number}]", number)
         here = cluster.ensure()
         total = here.engine.query("resources")[0].get("CPU", 0)
@@ -114,6 +114,7 @@ class RemoteMagic:
             sources={**sent.sources, source.filename: source.source},
             values=tuple(sent.values),
             absent=sent.absent,
+            unread=tuple(sent.unread),
             modules=tuple(sorted(sent.modules)),
             binds=frozenset(found.binds),
         )

@@ -1,0 +1,84 @@
+"""The extension and its cluster: loaded, started, stopped, left, found again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from .kernels import Kernel
+
+
+@pytest.fixture
+def kernel() -> Iterator[Kernel]:
+    made = Kernel()
+    yield made
+    made.close()
+
+
+def test_loading_starts_nothing_and_first_use_a_cluster(kernel: Kernel) -> None:
+    assert not psutil.Process(kernel.pid).children(recursive=True)
+    assert "no cluster yet" in kernel.run("%cluster").text("stdout")
+    assert kernel.value("%remote 1 + 1") == "2"
+    assert psutil.Process(kernel.pid).children(recursive=True)
+
+
+def test_the_first_use_may_be_a_plain_task(kernel: Kernel) -> None:
+    cell = kernel.run("import shoal\n@shoal.remote\ndef f(): print('hello')\nshoal.get(f.remote())")
+    kernel.wait(lambda: cell.text("stdout") == "hello\n")
+
+
+def test_stop_and_start_again(kernel: Kernel) -> None:
+    kernel.run("%remote 1")
+    assert "stopped the cluster" in kernel.run("%cluster stop").text("stdout")
+    assert "no cluster to stop" in kernel.run("%cluster stop").text("stdout")
+    assert "cluster tiny: 0 of 1 CPUs busy" in kernel.run("%cluster start -n 1 --name tiny").text("stdout")
+    assert kernel.value("%remote 3") == "3"
+    assert "cluster tiny" in kernel.run("%cluster").text("stdout")
+
+
+def test_values_in_a_store_that_is_gone_are_sent_anew(kernel: Kernel) -> None:
+    kernel.run("import numpy as np; big = np.ones(1_000_000)")
+    assert kernel.value("%remote big.sum()") == "np.float64(1000000.0)"
+    kernel.run("%cluster stop")
+    assert kernel.value("%remote big.sum()") == "np.float64(1000000.0)"
+
+
+def test_a_restarted_kernel_finds_its_cluster(kernel: Kernel) -> None:
+    kernel.run("%cluster start -n 1 --name old")
+    kernel.restart()
+    assert "cluster old of before the restart still runs" in kernel.run("%load_ext shoal").text("stdout")
+    assert "cluster old" in kernel.run("%cluster connect old").text("stdout")
+    assert kernel.value("%remote 3") == "3"
+    assert "stopped the cluster old" in kernel.run("%cluster stop").text("stdout")
+
+
+def test_unloading_takes_all_back(kernel: Kernel) -> None:
+    kernel.run("%unload_ext shoal")
+    assert "not found" in kernel.run("%remote 1").text("stderr")
+    assert kernel.value("sorted(k for k in get_ipython().kernel.control_handlers if 'shoal' in k)") == "[]"
+    kernel.run("%load_ext shoal")
+    assert kernel.value("%remote 1") == "1"
+
+
+def test_without_a_kernel_all_is_printed() -> None:
+    code = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+for cell in [
+    "%load_ext shoal",
+    "%%remote\\nx = 4\\nprint('printed')\\ndisplay({'shown': 1})\\nx * 2",
+    "print('back', x)",
+    "%%remote\\nx = 5\\n1 / 0",
+    "print('then', x)",
+]:
+    shell.run_cell(cell, store_history=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    lines = done.stdout.splitlines()
+    assert lines[:4] == ["printed", "{'shown': 1}", "Out[2]: 8", "back 4"], done.stdout + done.stderr
+    assert any("----> 3" in line for line in lines) and lines[-1] == "then 5"
+    assert done.returncode == 0
