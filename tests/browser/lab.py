@@ -155,7 +155,7 @@ class Notebook:
     def open(self) -> None:
         """Open the notebook (again), as the file has it; returns when its kernel is connected."""
         self.page.goto(self._lab.address(self.name))
-        self.page.wait_for_function(_READY, timeout=PATIENCE * 1000)
+        self.wait_until_connected()
         self.cell(0).wait_for()
 
     def reopen_without_kernel(self) -> None:
@@ -220,7 +220,15 @@ class Notebook:
         self.page.keyboard.press("0")
         self.page.keyboard.press("0")
         with self.page.expect_response(re.compile(r"/restart(\?|$)")):
-            self.page.locator(".jp-Dialog .jp-mod-accept").click()
+            self.accept()
+        self.wait_until_connected()
+
+    def accept(self) -> None:
+        """Press the main button of the dialog that is there or comes."""
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+
+    def wait_until_connected(self) -> None:
+        """Wait until the kernel, a new one perhaps, is there and idle."""
         self.page.wait_for_function(_READY, timeout=PATIENCE * 1000)
 
     def save(self) -> list[dict[str, Any]]:

@@ -151,3 +151,25 @@ def test_a_kernel_restart_leaves_nothing_broken(open_notebook: Open, gates: Gate
     notebook.run(4)
     assert "42" in notebook.outputs(4)
     assert notebook.run(5) == ["stopped the cluster again"]
+
+
+def test_a_kernel_that_dies_leaves_nothing_broken(open_notebook: Open, gates: Gates) -> None:
+    die = (
+        f"{fan_out(gates, 0)}"
+        "import os, threading\n"
+        "threading.Thread(target=lambda: (wait_at('end'), os.kill(os.getpid(), 9))).start()\n"
+        "shoal.get([step.remote(i) for i in range(2)])"
+    )
+    notebook = open_notebook([LOAD, die, REMOTE_ADD])
+    notebook.run(0)
+    notebook.start(1)
+    notebook.strip(1).wait_for()
+    wait_for(lambda: gates.reached(0) and gates.reached(1), "both run")
+    gates.open("end")
+    notebook.accept()
+    notebook.wait_until_connected()
+    wait_for(lambda: "2 unfinished when last seen" in notebook.told(1), "the view has ended")
+    assert WIDGET not in str(notebook.save())
+    notebook.run(0)
+    notebook.run(2)
+    assert "42" in notebook.outputs(2)

@@ -50,6 +50,21 @@ def test_it_can_be_used_by_keyboard_and_screen_reader(open_notebook: Open, gates
     notebook.record(1).get_by_role("img").wait_for()
 
 
+def test_cancel_has_a_way_without_the_control_channel(open_notebook: Open, gates: Gates) -> None:
+    notebook = open_notebook([LOAD, fan_out(gates, 2)])
+    notebook.run(0)
+    notebook.start(1)
+    notebook.strip(1).wait_for()
+    wait_for(lambda: gates.reached(0) and gates.reached(1), "both run")
+    # As in front ends whose widgets are not given the kernel's channels.
+    notebook.page.evaluate(
+        "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.sendControlMessage = null"
+    )
+    notebook.strip(1).get_by_role("button", name="Cancel").click()
+    notebook.wait_until_done(1)
+    wait_for(lambda: "2 cancelled" in notebook.told(1), "the record says so")
+
+
 def test_escape_gives_the_keys_back_to_the_notebook(open_notebook: Open, gates: Gates) -> None:
     notebook = open_notebook([LOAD, fan_out(gates, 1)])
     notebook.run(0)

@@ -4,6 +4,8 @@ DONE = "#2a9d8f"
 ACTIVE = "#3d8bd9"
 ERROR = "#d1495b"
 STOPPED = "#c98a1b"
+UNDER_WAY = "rgba(61, 139, 217, 0.45)"
+"""In a progress bar, lest what runs be taken for what is done."""
 MUTED = "#858b94"
 FRAME = "rgba(133, 139, 148, 0.25)"
 

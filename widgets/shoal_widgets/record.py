@@ -16,7 +16,7 @@ from .words import duration, escape, gap, headline, pace, tone
 MOST_LINES = 12
 _COLUMNS = ("finished", "running", "pending", "failed", "cancelled")
 _TITLES = ("done", "running", "queued", "failed", "cancelled")
-_COLOURS = (palette.DONE, palette.ACTIVE, palette.FRAME, palette.ERROR, palette.STOPPED)
+_COLOURS = (palette.DONE, palette.UNDER_WAY, palette.FRAME, palette.ERROR, palette.STOPPED)
 _CELL = "padding:2px 14px 2px 0;border:none;white-space:nowrap"
 
 
