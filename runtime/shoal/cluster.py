@@ -22,7 +22,7 @@ from shoal.config import Settings, clusters_dir, default_cpus, default_memory
 from shoal.engines.base import Engine, Output
 from shoal.engines.inline import InlineEngine
 from shoal.engines.local import LocalEngine, connect
-from shoal.exceptions import ClusterDiedError, ClusterError, ClusterNotFoundError
+from shoal.exceptions import ClusterDiedError, ClusterError, ClusterNotFoundError, EngineUnavailable
 from shoal.shield import Shield
 from shoal.wire import check_peer, encode
 
@@ -36,14 +36,41 @@ STORE_SHARE = 0.3
 """Part of the memory that objects may take, as in Ray."""
 
 
+class Log:
+    """What a hub prints, which is nothing unless it fails: in memory, gone with the last of us."""
+
+    def __init__(self) -> None:
+        self.fd = os.memfd_create("shoal-log", os.MFD_CLOEXEC)
+
+    def last_line(self) -> str:
+        try:
+            lines = os.pread(self.fd, 1 << 16, 0).decode(errors="replace").strip().splitlines()
+        except OSError:  # closed
+            return ""
+        return lines[-1] if lines else ""
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
 class Cluster:
     """A connection to a cluster; made by `start`, `connect` or `inline`."""
 
-    def __init__(self, engine: Engine, name: str, folder: Path | None, process: subprocess.Popen[bytes] | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        name: str,
+        folder: Path | None = None,
+        process: subprocess.Popen[bytes] | None = None,
+        log: Log | None = None,
+    ) -> None:
         self.engine = engine
         self.name = name
         self.folder = folder
         self._process = process
+        self._log = log
         self._feed: Feed | None = None
         self._pid = os.getpid()
 
@@ -93,6 +120,8 @@ class Cluster:
         self.engine.close()
         if self._process is not None and stop:
             self._process.wait(START)
+        if self._log is not None:
+            self._log.close()
 
 
 class _Here:
@@ -182,6 +211,11 @@ def start(
     Args: `cpus` as many tasks run at once; `memory` and `store` (shared objects) in bytes; `linger` seconds that it
     outlives its last client. Raises ValueError for sizes that make no sense, ClusterError when it does not start.
     """
+    if sys.platform != "linux":
+        raise EngineUnavailable(
+            "the engine 'local' needs Linux so far (on Windows: WSL2): "
+            "shoal.init('inline') runs everything in this process, anywhere"
+        )
     cpus = default_cpus() if cpus is None else cpus
     if cpus < 0 or int(cpus) != cpus:
         raise ValueError(f"num_cpus={cpus} makes no cluster: give a whole number, 1 or more")
@@ -200,37 +234,33 @@ def start(
         if running(settings.name):
             raise ClusterError(f"a cluster named {settings.name!r} runs already: connect to it, or choose another name")
         shutil.rmtree(folder)
-    process, log = _launch(settings)
+    log = Log()
+    process = _launch(settings, log)
     try:
-        cluster = _connect(folder, process)
+        return _connect(folder, process, log)
     except ClusterDiedError:
         process.kill()
         process.wait()
-        said = os.pread(log, 2000, 0).decode(errors="replace").strip()
-        last = said.splitlines()[-1] if said else "no word from it"
+        last = log.last_line() or "no word from it"
+        log.close()
         raise ClusterError(f"the cluster did not start: {last}") from None
-    finally:
-        os.close(log)
-    return cluster
 
 
-def _launch(settings: Settings) -> tuple[subprocess.Popen[bytes], int]:
-    log = os.memfd_create("shoal-log") if hasattr(os, "memfd_create") else os.open(os.devnull, os.O_RDWR)
+def _launch(settings: Settings, log: Log) -> subprocess.Popen[bytes]:
     roots = [p for p in sys.path if p]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(roots))}
-    process = subprocess.Popen(
+    return subprocess.Popen(
         # -s -E would lose PYTHONPATH; -u keeps the log whole should it crash
         [sys.executable, "-u", "-m", "shoal.hub.main", json.dumps(asdict(settings))],
         stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
+        stdout=log.fd,
+        stderr=log.fd,
         env=environment,
         start_new_session=True,
     )
-    return process, log
 
 
-def _connect(folder: Path, process: subprocess.Popen[bytes] | None) -> Cluster:
+def _connect(folder: Path, process: subprocess.Popen[bytes] | None = None, log: Log | None = None) -> Cluster:
     deadline = time.monotonic() + START
     while True:
         try:
@@ -246,7 +276,9 @@ def _connect(folder: Path, process: subprocess.Popen[bytes] | None) -> Cluster:
         sock.close()
         raise ClusterError(str(answer))
     engine = LocalEngine(sock, folder, int(answer), shield=Shield())
-    return Cluster(engine, folder.name, folder, process)
+    if log is not None:
+        engine.link.last_words = log.last_line
+    return Cluster(engine, folder.name, folder, process, log)
 
 
 def _first_answer(sock: socket.socket) -> tuple[str, Any]:
@@ -274,12 +306,12 @@ def connect_to(name: str) -> Cluster:
     elif name not in names:
         known = ", ".join(names) or "none"
         raise ClusterNotFoundError(f"no cluster named {name!r} runs (running: {known})")
-    return _connect(clusters_dir() / name, None)
+    return _connect(clusters_dir() / name)
 
 
 def inline() -> Cluster:
     """A cluster in the caller's thread: for debugging, docs and tests."""
-    return Cluster(InlineEngine(), "inline", None, None)
+    return Cluster(InlineEngine(), "inline")
 
 
 def running(name: str) -> bool:

@@ -43,10 +43,19 @@ def _read(path: str) -> str:
         return ""
 
 
+def _number(variable: str) -> int | None:
+    text = os.environ.get(variable)
+    if not text:
+        return None
+    if not text.isdigit() or not int(text):
+        raise ClusterError(f"{variable}={text!r} is no whole number above zero")
+    return int(text)
+
+
 def default_cpus() -> int:
     """The least of the affinity mask and the cgroup's quota; SHOAL_CPUS overrides it."""
-    if override := os.environ.get("SHOAL_CPUS"):
-        return max(1, int(override))
+    if (override := _number("SHOAL_CPUS")) is not None:
+        return override
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota, _, period = _read("/sys/fs/cgroup/cpu.max").strip().partition(" ")
     if not quota:  # cgroup v1
@@ -59,8 +68,8 @@ def default_cpus() -> int:
 
 def default_memory() -> int:
     """Bytes: the least of the machine's memory and the cgroup's limit; SHOAL_MEMORY overrides it."""
-    if override := os.environ.get("SHOAL_MEMORY"):
-        return int(override)
+    if (override := _number("SHOAL_MEMORY")) is not None:
+        return override
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         if (limit := _read(path).strip()).isdigit():

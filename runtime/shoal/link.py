@@ -61,6 +61,8 @@ class Link:
         self._kicked = False
         self._closed = False
         self.lost = False
+        self.last_words: Callable[[], str] = str
+        """What the hub said before it died, for the error."""
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         self._kick = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -259,9 +261,11 @@ class Link:
     # the end
 
     def error(self) -> ClusterDiedError:
+        said = self.last_words()
         return ClusterDiedError(
             "the cluster's hub is gone, and with it its tasks, actors and objects: "
             "the next use of shoal starts a new one (%cluster start, or shoal.init())"
+            + (f". Its last words: {said}" if said else "")
         )
 
     def _lose(self) -> None:

@@ -290,3 +290,48 @@ def test_bad_sizes_are_refused(arguments: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         shoal.init(**arguments)
     assert not shoal.is_initialized()
+
+
+def test_the_environment_sets_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_CPUS", "3")
+    shoal.init()
+    assert shoal.cluster_resources()["CPU"] == 3
+    shoal.shutdown()
+    monkeypatch.setenv("SHOAL_CPUS", "many")
+    with pytest.raises(shoal.exceptions.ClusterError, match="SHOAL_CPUS='many'"):
+        shoal.init()
+
+
+def test_a_folder_of_somebody_elses_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o755)
+    monkeypatch.setenv("SHOAL_DIR", str(tmp_path))
+    with pytest.raises(shoal.exceptions.ClusterError, match="open to other users.*chmod 700"):
+        shoal.init()
+    monkeypatch.setenv("SHOAL_DIR", str(tmp_path / ("x" * 100)))
+    with pytest.raises(shoal.exceptions.ClusterError, match="too long"):
+        shoal.init()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can play another user")
+def test_another_user_is_turned_away() -> None:
+    context = shoal.init(num_cpus=1)
+    folder = Path(os.environ["SHOAL_DIR"])
+    folder.chmod(0o711)
+    (folder / context.address).chmod(0o711)
+    (folder / context.address / "hub.sock").chmod(0o777)
+    code = f"""
+import os, socket
+os.setuid(65534)
+sock = socket.socket(socket.AF_UNIX)
+sock.connect({str(folder / context.address / "hub.sock")!r})
+try:
+    sock.sendall(b"anything")
+    print(sock.recv(10))
+except (ConnectionResetError, BrokenPipeError):
+    print(b"")
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    folder.chmod(0o700)
+    assert out.stdout.strip() == "b''"
+    assert shoal.get(shoal.remote(lambda: 1).remote()) == 1
+    shoal.shutdown()

@@ -162,8 +162,12 @@ class Hub:
     def _accept(self) -> None:
         try:
             sock, _ = self._listener.accept()
+        except OSError:
+            return
+        try:
             wire.check_peer(sock)
-        except (OSError, ClusterError):
+        except ClusterError:
+            sock.close()
             return
         self._last_driver -= 1
         peer = Peer(sock, self._last_driver, self.epoll)
