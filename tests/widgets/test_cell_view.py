@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -66,13 +68,13 @@ class Stage:
             on_close=self.closed.set,
         )
 
-    def say(self, *states: str, cell: str = CELL) -> None:
+    def say(self, *states: str, cell: str = CELL, at: float = NOW) -> None:
         self.seq += 1
         rows = [
             row(f"t{i}", state, cell=cell, error="ValueError" if state == FAILED else None)
             for i, state in enumerate(states)
         ]
-        self.feed.say(state_of(rows, self.seq, NOW + self.seq))
+        self.feed.say(state_of(rows, self.seq, at + self.seq))
 
     def wait_until_closed(self) -> None:
         assert self.closed.wait(PATIENCE)
@@ -106,12 +108,20 @@ def test_it_shows_what_the_feed_says_and_ends_with_the_work(stage: Stage) -> Non
 
 def test_finish_waits_for_the_last_word(stage: Stage) -> None:
     stage.view.start()
-    stage.say(RUNNING)
+    stage.say(RUNNING, at=0.0)  # by the feed's clock before the cell's end
     stage.page.wait_for(lambda: stage.page.live)
     threading.Timer(0.1, lambda: stage.say(FINISHED)).start()
     stage.view.finish(wait=PATIENCE)
     assert stage.page.record.startswith("1 task done")
     assert not stage.page.live
+
+
+def test_finish_does_not_wait_for_work_in_the_background(stage: Stage) -> None:
+    stage.view.start()
+    stage.say(RUNNING)
+    stage.page.wait_for(lambda: stage.page.live)
+    stage.view.finish(wait=1e6)
+    assert stage.page.record.startswith("0 of 1 task done · 1 running")
 
 
 def test_work_left_in_the_background_keeps_the_view_open(stage: Stage) -> None:
@@ -125,6 +135,18 @@ def test_work_left_in_the_background_keeps_the_view_open(stage: Stage) -> None:
     stage.say(FINISHED, FINISHED)
     stage.wait_until_closed()
     assert stage.page.record.startswith("2 tasks done")
+
+
+def test_work_launched_at_the_very_end_is_waited_for(stage: Stage) -> None:
+    stage.view.start()
+    stage.say(FINISHED, at=0.0)  # told before the cell's end, by the feed's clock
+    stage.page.wait_for(lambda: stage.page.record.startswith("1 task done"))
+    stage.view.finish(wait=0.1)
+    assert not stage.closed.is_set()
+    stage.say(FINISHED, RUNNING)
+    stage.page.wait_for(lambda: stage.page.record.startswith("1 of 2 tasks done · 1 running"))
+    stage.say(FINISHED, FINISHED)
+    stage.wait_until_closed()
 
 
 def test_a_pause_between_two_works_does_not_end_the_view(stage: Stage) -> None:
@@ -198,3 +220,12 @@ def test_an_older_state_does_not_undo_a_newer_one(stage: Stage) -> None:
     stage.say(RUNNING, RUNNING)
     stage.view.finish(wait=PATIENCE)
     assert stage.page.record.startswith("2 tasks done")
+
+
+def test_no_widget_library_is_loaded_before_there_is_something_to_show() -> None:
+    code = (
+        "import sys, shoal_widgets; from shoal_widgets import CellView, record, summarise\n"
+        "print([name for name in ('anywidget', 'ipywidgets', 'IPython') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

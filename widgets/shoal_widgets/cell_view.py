@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import uuid4
 
@@ -91,24 +91,24 @@ class CellView:
         self._on_close = on_close
         self._changed = threading.Condition()
         self._told = _Told()
-        self._closed = threading.Event()
+        self._up_to_date = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shoal-view", daemon=True)
 
     def start(self) -> None:
         """Listen to the feed and show what it says of the cell; returns at once."""
         self._thread.start()
 
-    def finish(self, wait: float = 0.25) -> None:
+    def finish(self, wait: float = 2.0) -> None:
         """Say that the cell's code has ended: the view closes once the work it left is done.
 
-        Returns at once, unless the view is on show and its work not yet seen to end: then it
-        waits up to `wait` seconds for the feed to say so, because some front ends drop what a
-        cell publishes after its end. Work left in the background keeps the view open.
+        Returns at once, unless the view is on show: then it waits, up to `wait` seconds, until the
+        feed has told of this moment, because some front ends drop what a cell publishes after its
+        end. Work left in the background keeps the view open.
         """
-        now = monotonic()
-        self._tell(lambda told: told._replace(finished_at=now, hurry_until=now + wait))
+        now, moment = monotonic(), time()
+        self._tell(lambda told: told._replace(finished_at=now, ended=moment))
         if self._panel.shown:
-            self._closed.wait(wait)
+            self._up_to_date.wait(wait)
 
     def close(self) -> None:
         """Write the last known state to the record and end the live strip, thread and listener.
@@ -142,7 +142,7 @@ class CellView:
             self._watch()
         finally:
             stop_listening()
-            self._closed.set()
+            self._up_to_date.set()
             if self._on_close is not None:
                 self._on_close()
 
@@ -163,7 +163,9 @@ class CellView:
                     self._panel.end(summary)
                 return
             if summary is not None and began - first_seen >= self._patience:
-                self._panel.show(summary, live=began >= told.hurry_until)
+                self._panel.show(summary, live=not self._is_awaited())
+            if told.knows_the_end:
+                self._up_to_date.set()
             self._breathe(max(STRIP_EVERY, cost / SHARE))
 
     def _rest(self, told: _Told, summary: CellSummary | None, first_seen: float) -> float | None:
@@ -183,8 +185,12 @@ class CellView:
             return told.closing
         if summary is None:
             return now >= told.finished_at + NOTHING_CAME
-        quiet_since = max(told.heard_at, told.finished_at)
-        return not summary.active or now >= quiet_since + self._silence
+        silent = now >= max(told.heard_at, told.finished_at) + self._silence
+        return silent or (told.knows_the_end and not summary.active)
+
+    def _is_awaited(self) -> bool:
+        """Whether a cell that has ended may be waiting for its view."""
+        return self._told.finished_at is not None and not self._up_to_date.is_set()
 
     def _wait(self, told: _Told, timeout: float | None) -> _Told:
         with self._changed:
@@ -194,7 +200,7 @@ class CellView:
     def _breathe(self, seconds: float) -> None:
         """Leave the core to the notebook's own work, unless a cell waits for its view to end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._told.closing or monotonic() < self._told.hurry_until, seconds)
+            self._changed.wait_for(lambda: self._told.closing or self._is_awaited(), seconds)
 
 
 class _Told(NamedTuple):
@@ -203,8 +209,14 @@ class _Told(NamedTuple):
     state: FeedState | None = None
     heard_at: float = 0.0
     finished_at: float | None = None
-    hurry_until: float = 0.0
+    ended: float = 0.0
+    """The same moment in Unix seconds, as the feed tells the time."""
     closing: bool = False
+
+    @property
+    def knows_the_end(self) -> bool:
+        """Whether the feed has told of all that the cell launched: its end is in the past for it."""
+        return self.finished_at is not None and self.state is not None and self.state.time >= self.ended
 
 
 class _Panel:
