@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from types import CodeType, ModuleType
 from typing import Any
 
+from shoal import current
 from shoal.exceptions import ShoalError
 from shoal.refs import ObjectRef
 from shoal_kernelext import rich
@@ -155,7 +156,9 @@ def _as_main(main: ModuleType) -> Iterator[None]:
     os.environ["MPLBACKEND"] = _BACKEND
     vars(builtins).update(added)
     rich.take_over_ipython()
+    pyplot_backend = saved_backend
     if "matplotlib" in sys.modules:
+        pyplot_backend = sys.modules["matplotlib"].get_backend()
         sys.modules["matplotlib"].use(_BACKEND)
     try:
         yield
@@ -170,6 +173,10 @@ def _as_main(main: ModuleType) -> Iterator[None]:
         os.environ.pop("MPLBACKEND")
         if saved_backend is not None:
             os.environ["MPLBACKEND"] = saved_backend
+        engine = current.peek()
+        notebook = engine is not None and engine.name == "inline"
+        if notebook and pyplot_backend and "matplotlib" in sys.modules:
+            sys.modules["matplotlib"].use(pyplot_backend)
 
 
 # the cell
@@ -201,11 +208,11 @@ def _awaited(coroutine: Any) -> Any:
     except RuntimeError:
         return asyncio.run(coroutine)
     outcome: list[Any] = []
-    context = copy_context()
+    inherited = copy_context()
 
     def run() -> None:
         try:
-            outcome.extend((context.run(asyncio.run, coroutine), None))
+            outcome.extend((inherited.run(asyncio.run, coroutine), None))
         except BaseException as error:
             outcome.extend((None, error))
 

@@ -44,6 +44,7 @@ class Session:
         self._running: list[tuple[Any, Cell]] = []
         """The cells that run, with what IPython says of each: more than one where a cell runs a cell."""
         self._undo: list[Callable[[], object]] = []
+        self._stop_output: Callable[[], object] = lambda: None
 
     def open(self) -> None:
         """Register hooks and handlers; starts nothing."""
@@ -53,7 +54,10 @@ class Session:
         for event, hook in hooks.items():
             events.register(event, hook)
             self._undo.append(partial(events.unregister, event, hook))
+        for showing, method in ((self.shell.displayhook, "start_displayhook"), (self.shell.display_pub, "publish")):
+            self._before(showing, method, self.output.flush)  # what workers printed until then comes first
         self._undo.append(cluster.on_change(self._cluster_changed))
+        self._undo.append(lambda: self._stop_output())
         self._cluster_changed(cluster.current())
         if not self.shell.custom_exceptions:  # there is room for one handler only, and it may be the user's
             self.shell.set_custom_exc((KeyboardInterrupt, asyncio.CancelledError), self._show_interrupt)
@@ -138,6 +142,17 @@ class Session:
         self.cell = cell
         context.set_cell(cell)
 
+    def _before(self, owner: Any, method: str, call: Callable[[], object]) -> None:
+        """Have `call` made before each call of a method of one object."""
+        usual = getattr(owner, method)
+
+        def both(*args: Any, **kwargs: Any) -> Any:
+            call()
+            return usual(*args, **kwargs)
+
+        setattr(owner, method, both)
+        self._undo.append(lambda: delattr(owner, method))
+
     def _parent(self) -> Any:
         if self.kernel is None:
             return {}
@@ -148,8 +163,8 @@ class Session:
 
     def _cluster_changed(self, to: cluster.Cluster | None) -> None:
         self.views.cluster_changed(to)
-        if to is not None:
-            to.on_output(self._take)
+        self._stop_output()
+        self._stop_output = to.on_output(self._take) if to is not None else lambda: None
 
     def _take(self, output: Any) -> None:
         if output.cell is None or output.cell.startswith(self.id):

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from shoal import cluster
 from shoal.context import Cell
+from shoal.exceptions import ShoalError
 from shoal.feed_rows import FeedState
 
 if TYPE_CHECKING:
+    from shoal.feed import Feed
     from shoal_widgets.cell_view import CellView
 
 PATIENCE = 0.25
@@ -72,8 +74,9 @@ class Views:
         """Give a cell its view now."""
         with self._changed:
             self._watched.pop(cell, None)
-            if cell not in self._views and not self._closed:
-                self._open(cell, PATIENCE)
+            if self._closed or cell in self._views:
+                return
+        self._open(cell, PATIENCE)
 
     def end(self, cell: Cell) -> None:
         """The cell's code has ended; its view closes when its work is done."""
@@ -105,22 +108,25 @@ class Views:
         if self._thread is not None:
             self._thread.join()
 
-    def _open(self, cell: Cell, patience: float) -> None:
+    def _open(self, cell: Cell, patience: float) -> CellView | None:
+        """Start a cell's view; without the lock, for it asks the hub."""
         from shoal_widgets.cell_view import CellView
 
-        here = cluster.current()
-        if here is None or here.folder is None:
-            return  # work that runs in this thread has no feed
+        feed = _feed()
+        if feed is None:
+            return None
         view = CellView(
-            here.feed(),
+            feed,
             cell,
             partial(self._publish, cell),
             self._cancel,
             patience=patience,
             on_close=partial(self._forget, cell),
         )
-        self._views[cell] = view
+        with self._changed:
+            self._views[cell] = view
         view.start()
+        return view
 
     def _forget(self, cell: Cell) -> None:
         with self._changed:
@@ -132,35 +138,46 @@ class Views:
             self._thread.start()
 
     def _run(self) -> None:
-        with self._changed:
-            while not self._closed:
+        while not self._closed:
+            with self._changed:
                 now = time.monotonic()
-                due = [w.look_at for w in self._watched.values()]
-                self._changed.wait(max(0.0, min(due) - now) if due else None)
-                for cell, watched in list(self._watched.items()):
-                    if watched.look_at <= time.monotonic():
-                        self._look(cell, watched)
+                times = [w.look_at for w in self._watched.values()]
+                self._changed.wait(max(0.0, min(times) - now) if times else None)
+                now = time.monotonic()
+                due = [(cell, w) for cell, w in self._watched.items() if w.look_at <= now]
+            for cell, watched in due:
+                if not self._closed and not self._looked(cell, watched, now):
+                    with self._changed:
+                        self._watched.pop(cell, None)
 
-    def _look(self, cell: Cell, watched: _Watched) -> None:
-        now = time.monotonic()
+    def _looked(self, cell: Cell, watched: _Watched, now: float) -> bool:
+        """Look at a cell's work; whether it is to be looked at again."""
         watched.look_at = now + _LOOK
-        here = cluster.current()
-        if here is None or here.folder is None:
-            if watched.ended is not None:
-                del self._watched[cell]
-            return
-        if not _under_way(here.feed().state, cell):
+        feed = _feed()
+        if feed is None:
+            return watched.ended is None
+        if not _under_way(feed.state, cell):
             watched.since = None
-            if watched.ended is not None and now > watched.ended + _FORGET:
-                del self._watched[cell]
-        elif watched.since is None:
+            return watched.ended is None or now < watched.ended + _FORGET
+        if watched.since is None:
             watched.since = now
             watched.look_at = now + PATIENCE - _LOOK
-        else:
-            del self._watched[cell]
-            self._open(cell, 0.0)
-            if watched.ended is not None and cell in self._views:
-                self._views[cell].finish(0.0)
+            return True
+        view = self._open(cell, 0.0)
+        if view is not None and watched.ended is not None:
+            view.finish(0.0)
+        return False
+
+
+def _feed() -> Feed | None:
+    """The feed of this process's cluster; None where there is none, or nothing to follow."""
+    here = cluster.current()
+    if here is None or here.folder is None or not here.alive:
+        return None
+    try:
+        return here.feed()
+    except ShoalError:
+        return None  # it has just gone
 
 
 def _under_way(state: FeedState | None, cell: Cell) -> bool:

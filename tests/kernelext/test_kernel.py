@@ -103,6 +103,14 @@ def talk(word):
     assert second.first("execute_result")["data"]["text/plain"] == "['first', 'second']"
 
 
+def test_what_tasks_print_comes_before_what_is_shown_of_them(kernel: Kernel) -> None:
+    kernel.run("import shoal\n@shoal.remote\ndef say(): print('said'); return 7")
+    cell = kernel.run("shoal.get(say.remote())")
+    assert [m["msg_type"] for m in cell.messages][-3:-1] == ["stream", "execute_result"]
+    cell = kernel.run("print('first'); shoal.get(say.remote()); print('last')")
+    assert cell.text("stdout") == "first\nsaid\nlast\n"
+
+
 def test_display_from_a_worker_arrives_in_order(kernel: Kernel) -> None:
     cell = kernel.run("""%%remote
 from IPython.display import HTML, display as show
@@ -126,9 +134,8 @@ def test_capture_takes_what_workers_print(kernel: Kernel) -> None:
 
 
 def test_a_magic_may_stand_above(kernel: Kernel) -> None:
-    cell = kernel.run("%%time\n%%remote\n1 / 0")
-    assert "Wall time" in cell.streams
-    assert "----> 3 1 / 0" in cell.traceback
+    assert "Wall time" in kernel.run("%%time\n%%remote\nx = 1").streams
+    assert "----> 3 1 / 0" in kernel.run("%%time\n%%remote\n1 / 0").traceback
 
 
 def test_an_expression_comes_back_as_its_value(kernel: Kernel) -> None:

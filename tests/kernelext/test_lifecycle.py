@@ -64,6 +64,17 @@ def test_unloading_takes_all_back(kernel: Kernel) -> None:
     assert kernel.value("%remote 1") == "1"
 
 
+def test_the_engine_inline_runs_cells_in_the_notebook_itself(kernel: Kernel) -> None:
+    kernel.run("import shoal, os, matplotlib.pyplot as plt; shoal.init('inline'); backend = plt.get_backend()")
+    kernel.run("class A:\n    def get(self): return word\nword = 1; a = A()")
+    cell = kernel.run("%%remote\nprint('hello'); here = os.getpid(); plt.plot([1])\nword = 2; a.get()")
+    assert cell.text("stdout") == "hello\n" and len(cell.all("display_data")) == 1
+    assert cell.first("execute_result")["data"]["text/plain"] == "2"
+    kernel.run("word = 3")
+    assert kernel.value("a.get(), here == os.getpid(), plt.get_backend() == backend") == "(3, True, True)"
+    assert "stopped the cluster inline" in kernel.run("%cluster stop").text("stdout")
+
+
 def test_without_a_kernel_all_is_printed() -> None:
     code = """
 from IPython.core.interactiveshell import InteractiveShell

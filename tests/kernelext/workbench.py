@@ -28,6 +28,8 @@ from shoal_kernelext.stock import Stock
 class StoreOnly:
     """The part of an engine that remote cells use: a store, here a dict of pickles."""
 
+    name = "inline"
+
     def __init__(self) -> None:
         self.values: dict[bytes, Any] = {}
         self.puts = 0

@@ -96,8 +96,8 @@ class ClusterMagic:
             return
         self._session.output.flush()
         name = here.name
-        alone = here.status()["clients"] == 1
-        if alone:
+        alone = here.folder is None or here.status()["clients"] == 1
+        if alone and here.folder is not None:
             with contextlib.suppress(ClusterDiedError):  # it may be gone before it has answered
                 here.engine.query("stop")
         api.shutdown()
@@ -107,6 +107,8 @@ class ClusterMagic:
 
 def describe(here: cluster.Cluster) -> str:
     """A cluster in a line."""
+    if here.folder is None:
+        return f"cluster {here.name}: all work runs in the notebook's own thread"
     found = here.status()
     total, free = found["total"].get("CPU", 0), found["available"].get("CPU", 0)
     used, capacity = found["store"]
