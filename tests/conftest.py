@@ -116,9 +116,9 @@ def _leaks(before: Traces) -> list[str]:
     gc.collect()
     now = _traces(_folder())
     leaks = [describe(process) for process in _new_processes(before)]
-    leaks += [f"$SHOAL_DIR/{name}" for name in now.folders - before.folders]
     leaks += [f"/dev/shm/{name}" for name in now.shared_memory - before.shared_memory]
-    if not before.processes:  # a cluster that a wider fixture holds may open what it needs
+    if not before.processes:  # a cluster or kernel that a wider fixture holds opens what it needs
+        leaks += [f"$SHOAL_DIR/{name}" for name in now.folders - before.folders]
         leaks += [f"thread {t.name} ({t})" for t in threading.enumerate() if _is_ours(t, before)]
         leaks += sorted(now.files - before.files)
     return leaks
