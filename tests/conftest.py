@@ -5,6 +5,7 @@ The look costs a millisecond where no cluster was started: that always touches $
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import shutil
@@ -152,7 +153,8 @@ def _fail_on_leaks(before: Traces) -> None:
     if leaks:
         # All is named below; the tests that follow shall not suffer from it.
         for process in _new_processes(before):
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         for name in set(os.listdir(_folder())) - before.folders:
             shutil.rmtree(_folder() / name, ignore_errors=True)
         pytest.fail("left behind:\n  " + "\n  ".join(leaks), pytrace=False)

@@ -16,7 +16,7 @@ from shoal.scheduler.tables import ACTOR, ENDING, STARTING, Worker
 KEPT = 10_000
 CELLS = 2_000
 A_BATCH = 2_000
-"""Task rows in one batch at most: beyond that a listener sees the counts and the latest."""
+"""Task rows in one batch at most; the rest goes with the next, unless newer rows push them out everywhere."""
 
 _STATE, _WORKER, _STARTED, _ENDED, _ERROR = 3, 4, 8, 9, 10
 
@@ -108,12 +108,12 @@ class Recorder:
     def batch(self, now: float) -> dict[str, Any]:
         """What has changed since the last one."""
         self._mark_running(now)
-        changed = list(self._changed.values())
-        self._changed = {}
+        changed = list(self._changed.values())[-KEPT:]
+        self._changed = {bytes.fromhex(row[0]): row for row in changed[A_BATCH:]}
         keys, self._changed_counts = self._changed_counts, set()
         return {
             "t": now,
-            "tasks": changed[-A_BATCH:],
+            "tasks": changed[:A_BATCH],
             "counts": [self._count_row(key) for key in keys if key in self._counts],
             "actors": self.actors(),
             "cpus": self.cpus(),
