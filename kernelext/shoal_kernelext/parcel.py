@@ -116,12 +116,24 @@ def _pickler(site: Site) -> Callable[..., Any]:
                 return _reduced_function(value)
             if type(value) is CellType and id(value) in cells:
                 return CellType, ()  # what is in it travels with the function: it may hold the function itself
-            return usual(value)
+            reduced = usual(value)
+            return _with_slots(value, reduced) if isinstance(value, type) and "__slots__" in vars(value) else reduced
 
         pickler.reducer_override = reduce
         return pickler
 
     return make
+
+
+def _with_slots(value: type, reduced: Any) -> Any:
+    """What cloudpickle makes of a class, with its slots: it leaves them out when it makes the class anew.
+
+    Instances would come with a ``__dict__`` that the class does not have at home.
+    """
+    match reduced:
+        case (make, (kind, name, bases, {} as members, *rest), *state):
+            return make, (kind, name, bases, {**members, "__slots__": vars(value)["__slots__"]}, *rest), *state
+    return reduced
 
 
 def _reduced_function(function: FunctionType) -> tuple[Any, ...]:

@@ -10,7 +10,8 @@ import linecache
 import os
 import re
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
 from types import TracebackType
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from shoal import exceptions
 _WIDTH = 75
 _CONTEXT = 2
 """Lines shown before and after the one that failed."""
+_SAME, _FRAMES = 2, 20
+"""Frames shown at either end of a run of equal ones, and of all of them."""
 _RED, _GREEN, _CYAN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[1m", "\x1b[0m"
 
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
@@ -96,7 +99,10 @@ def _chain(
     name = found.exc_type.__name__ if found.exc_type is not None else "Error"
     yield from _head(name)
     waiting = False
-    for frame in found.stack:
+    for frame in _folded(found.stack):
+        if isinstance(frame, str):
+            yield frame
+            continue
         ours = frame.filename.startswith(hidden)
         # what we call in the standard library (a lock, asyncio.sleep) is no more the user's than we are
         waiting = ours or (waiting and frame.filename.startswith(_LIBRARY) and label(frame.filename) is None)
@@ -109,6 +115,22 @@ def _chain(
     for number, inner in enumerate(found.exceptions or (), 1):
         yield f"\n  +-- {number} of {len(found.exceptions or ())}"
         yield from ("  | " + line for part in _chain(inner, label, hidden) for line in part.split("\n"))
+
+
+def _folded(stack: traceback.StackSummary) -> Iterator[traceback.FrameSummary | str]:
+    """The frames, where of a recursion only the first and last few are left."""
+    left: list[traceback.FrameSummary | str] = []
+    for _, group in groupby(stack, key=lambda f: (f.filename, f.lineno, f.name)):
+        left += _ends(list(group), _SAME)
+    yield from _ends(left, _FRAMES)
+
+
+def _ends(frames: Sequence[traceback.FrameSummary | str], kept: int) -> list[traceback.FrameSummary | str]:
+    """At most `kept` at either end, and how many lie between."""
+    between = len(frames) - 2 * kept
+    if between <= 1:
+        return list(frames)
+    return [*frames[:kept], f"[... {between} more frames]\n", *frames[-kept:]]
 
 
 def _red_name(line: str) -> str:

@@ -72,6 +72,7 @@ def shipment(
         seen.add(name)
         value = namespace[name]
         if name in hidden and hidden[name] is value:
+            made.absent[name] = "it is IPython's own. Put what the cell needs of it into a variable"
             continue
         made.objects[name] = value
         if id(value) in known:

@@ -12,7 +12,7 @@ from shoal.exceptions import SerializationError
 from shoal_kernelext.errors import CellError
 from shoal_kernelext.remote_cell import run_cell
 
-from .workbench import Notebook, StoreOnly, store
+from .workbench import Notebook, StoreOnly, Worker, store
 
 
 @pytest.fixture
@@ -135,6 +135,40 @@ def test_classes_made_on_a_worker_come_back(notebook: Notebook) -> None:
     notebook.remote("other = Row(5); same = row == Row(4); is_red = red is Color.RED")
     assert notebook.ns["same"] and notebook.ns["is_red"]
     assert isinstance(notebook.ns["other"], notebook.ns["Row"])
+
+
+def test_classes_with_slots_and_metaclasses_keep_them(notebook: Notebook) -> None:
+    with_worker = Notebook(worker := Worker())
+    try:
+        for place in (notebook, with_worker):
+            place.plain("""
+                import abc, dataclasses
+                class Meta(type): pass
+                class Slotted(metaclass=Meta):
+                    __slots__ = ("a",)
+                    def __init__(self): self.a = 1
+                @dataclasses.dataclass(slots=True)
+                class Row: x: int
+                class Shape(abc.ABC):
+                    @abc.abstractmethod
+                    def area(self): ...
+                class Square(Shape):
+                    def area(self): return 4
+            """)
+            place.remote("s, r, q = Slotted(), Row(3), Square()\nno_dict = not hasattr(s, '__dict__')")
+            ns = place.ns
+            assert place.unopened == {} and ns["no_dict"] and ns["s"].a == 1 and ns["r"] == ns["Row"](3)
+            assert type(ns["s"]) is ns["Slotted"] and isinstance(ns["q"], ns["Shape"]) and ns["q"].area() == 4
+    finally:
+        worker.close()
+
+
+def test_a_recursion_is_folded(notebook: Notebook) -> None:
+    with pytest.raises(RecursionError):
+        notebook.remote("def again(n): return again(n + 1)\nagain(0)")
+    failure = notebook.result.failure
+    assert failure is not None and len(failure.traceback) < 60
+    assert any("more frames]" in line for line in failure.traceback)
 
 
 def test_what_cannot_be_pickled_holds_back_nothing_else(notebook: Notebook) -> None:
