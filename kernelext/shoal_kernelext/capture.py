@@ -52,7 +52,7 @@ def names(tree: ast.Module) -> Names:
 
     >>> found = names(ast.parse("total = sum(rows)\\nrows.append(total)\\nx: int = 1"))
     >>> sorted(found.reads), sorted(found.binds)
-    (['int', 'rows', 'sum'], ['__annotations__', 'total', 'x'])
+    (['__annotations__', 'int', 'rows', 'sum'], ['__annotations__', 'total', 'x'])
     """
     found = Names()
     _block(tree.body, set(), None, found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -83,6 +84,8 @@ class _Piece(NamedTuple):
 class OutputRouter:
     """Takes what workers send, in their order, and passes it on to a sink.
 
+    One thread sends: that keeps the order, and an interrupt of the main thread loses nothing.
+
     Args:
         sink: where it goes.
         current: the cell that runs now, or ran last: output of no known cell is shown there.
@@ -93,15 +96,15 @@ class OutputRouter:
         self._current = current
         self._parents: OrderedDict[Cell, Header] = OrderedDict()
         self._pending: list[_Piece] = []
-        self._lock = threading.Lock()
-        self._sending = threading.Lock()
-        self._filled = threading.Event()
-        self._closed = threading.Event()
+        self._changed = threading.Condition()
+        self._batch = self._sent = 0
+        """The batch that was last taken to be sent, and the one that last was."""
+        self._hurry = self._closed = False
         self._thread: threading.Thread | None = None
 
     def begin(self, cell: Cell, parent: Header) -> None:
         """A cell starts; `parent` is the message that ran it."""
-        with self._lock:
+        with self._changed:
             self._parents[cell] = parent
             self._parents.move_to_end(cell)
             while len(self._parents) > _KEPT:
@@ -113,57 +116,74 @@ class OutputRouter:
             # what the cell itself printed before this work came first
             for file in (sys.stdout, sys.stderr):
                 file.flush()
-        with self._lock:
+        with self._changed:
             last = next((p for p in reversed(self._pending) if p.cell == output.cell), None)
             if last is not None and last.stream == output.stream != "display":
                 last.parts.append(output.data)
             else:
                 self._pending.append(_Piece(output.cell, output.stream, [output.data]))
-            if self._thread is None and not self._closed.is_set():
+            if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._run, name="shoal-output", daemon=True)
                 self._thread.start()
-        self._filled.set()
+            self._changed.notify_all()
 
     def flush(self) -> None:
-        """Send all that was taken so far."""
-        with self._sending:  # taken and sent by one thread at a time: that keeps the order
-            with self._lock:
-                pending, self._pending = self._pending, []
-                self._filled.clear()
-            for piece in pending:
-                if piece.stream == "display":
-                    (bundle,) = piece.parts
-                    self._send(*_display(bundle), piece.cell)
-                else:
-                    text = {"name": piece.stream, "text": "".join(piece.parts)}
-                    self._send("stream", text, piece.cell)
+        """Wait until all that was taken so far is sent."""
+        with self._changed:
+            thread = self._thread
+            if thread is None or not thread.is_alive() or thread is threading.current_thread():
+                return
+            wanted = self._batch + bool(self._pending)
+            if self._sent < wanted:
+                self._hurry = True
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._sent >= wanted)
 
     def publish(self, cell: Cell, kind: str, content: dict[str, Any]) -> None:
         """Send a message of our own into a cell, from any thread."""
-        with self._sending:
-            self._send(kind, content, cell, ours=True)
+        self._send(kind, content, cell, ours=True)
 
     def close(self) -> None:
         """Send what is left and end the thread."""
-        self._closed.set()
-        self._filled.set()
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
         if self._thread is not None:
             self._thread.join()
-        self.flush()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._pending or self._closed)
+                if not self._pending:
+                    return
+                self._changed.wait_for(lambda: self._hurry or self._closed, PERIOD)
+                pending, self._pending = self._pending, []
+                self._hurry = False
+                self._batch += 1
+            try:
+                self._send_all(pending)
+            except Exception:  # a stream that somebody put in place and closed: later output shall come still
+                traceback.print_exc(file=sys.__stderr__)
+            with self._changed:
+                self._sent = self._batch
+                self._changed.notify_all()
+
+    def _send_all(self, pieces: list[_Piece]) -> None:
+        for piece in pieces:
+            if piece.stream == "display":
+                (bundle,) = piece.parts
+                self._send(*_display(bundle), piece.cell)
+            else:
+                self._send("stream", {"name": piece.stream, "text": "".join(piece.parts)}, piece.cell)
 
     def _send(self, kind: str, content: dict[str, Any], cell: Cell | None, ours: bool = False) -> None:
         current = self._current()
-        with self._lock:
+        with self._changed:
             if cell is None or cell not in self._parents:
                 cell = current
             parent = self._parents.get(cell or "", {})
         self._sink.send(kind, content, parent, here=cell == current and not ours)
-
-    def _run(self) -> None:
-        while not self._closed.is_set():
-            self._filled.wait()
-            self._closed.wait(PERIOD)
-            self.flush()
 
 
 def _display(bundle: dict[str, Any]) -> tuple[str, dict[str, Any]]:
