@@ -24,7 +24,8 @@ def pest():
         signal.pthread_kill(main, signal.SIGINT)
 
 hits = 0
-threading.Thread(target=pest, daemon=True).start()
+rain = threading.Thread(target=pest)
+rain.start()
 i = 0
 def work():
     global i, hits
@@ -42,7 +43,11 @@ while not stop.is_set():  # an interrupt may come in the handler of another
         stop.set()
     except KeyboardInterrupt:
         hits += 1
-time.sleep(0.05)
+while rain.is_alive():  # its last one may still come
+    try:
+        rain.join()
+    except KeyboardInterrupt:
+        hits += 1
 assert shoal.get(double.remote(21)) == 42
 print("hits", hits)
 """
