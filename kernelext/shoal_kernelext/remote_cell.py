@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -79,6 +79,7 @@ def run_cell(request: Request) -> Result:
     sent, why = _sent(value, "the value", site) if request.fetch else (None, "")
     if why:
         result.held_back["the value"] = why
+    _let_go(namespace, (*request.values, *result.values))
     result = result._replace(shown=shown, figures=tuple(figures), value=sent, failure=failure)
     if failure is not None:
         raise CellFailed.named(result)
@@ -264,52 +265,74 @@ def _figures(value: Any) -> tuple[list[Bundle], BaseException | None]:
 def _difference(
     request: Request, site: Site, started: dict[str, Any], taken: list[_Taken]
 ) -> Result:
+    """What the namespace holds that it did not hold before, and what it holds no more."""
     namespace = site.namespace
-    changed: set[int] = set()
-    shared: dict[str, Any] = {}
-    held_back: dict[str, str] = {}
-    uncompared: dict[str, int] = {}
-    for item in taken:
-        if item.too_large:
-            if request.binds.intersection(item.names):
-                changed.add(id(item.value))
-            else:
-                uncompared[item.names[0]] = item.too_large
-        elif item.before is None or not any(namespace.get(n) is item.value for n in item.names):
-            pass
-        else:
-            try:
-                now = Parcel.packed(item.value, item.names[0], Site(namespace))
-            except ShoalError as error:
-                held_back.update(dict.fromkeys(item.names, str(error.__cause__ or error)))
-            else:
-                if not same(now, item.before):
-                    changed.add(id(item.value))
-                    continue
-        if id(item.value) not in changed:
-            shared[item.names[0]] = item.value
-    there = {id(value): name for name, value in shared.items()}
+    compared = _compared(request, site, taken)
+    known = {id(value): name for name, value in compared.same.items()}
     kept: dict[str, str] = {}
     fresh: dict[int, list[str]] = {}
-    missing = object()
     for name, value in list(namespace.items()):
-        same_as_before = started.get(name, missing) is value
-        if name == "__builtins__" or (same_as_before and id(value) not in changed):
+        if name == "__builtins__" or (started.get(name, site) is value and id(value) not in compared.changed):
             continue
-        if id(value) in there:
-            kept[name] = there[id(value)]
+        if id(value) in known:
+            kept[name] = known[id(value)]
         else:
             fresh.setdefault(id(value), []).append(name)
-    home = Site(namespace, shared)
-    values = []
+    home = Site(namespace, compared.same)
+    values, held_back = [], compared.held_back
     for names in fresh.values():
         sent, why = _sent(namespace[names[0]], names[0], home)
         if sent is not None:
             values.append(Captured(tuple(names), sent))
         elif not _is_closed_file(namespace[names[0]]):
             held_back.update(dict.fromkeys(names, why))
-    deleted = tuple(n for item in taken for n in item.names if n not in namespace)
-    return Result(tuple(values), kept, deleted, held_back, uncompared, None, (), None, None, os.getpid())
+    deleted = tuple(name for item in taken for name in item.names if name not in namespace)
+    return Result(
+        tuple(values), kept, deleted, held_back, compared.too_large, None, (), None, None, os.getpid()
+    )
+
+
+@dataclass
+class _Compared:
+    """The captured objects after the cell."""
+
+    same: dict[str, Any] = field(default_factory=dict)
+    """Those that are as they were, by one of their names."""
+    changed: set[int] = field(default_factory=set)
+    """The ids of those that are not."""
+    held_back: dict[str, str] = field(default_factory=dict)
+    """Names of those that cannot be pickled any more, and why."""
+    too_large: dict[str, int] = field(default_factory=dict)
+    """A name of those that could not be compared, and their sizes."""
+
+
+def _compared(request: Request, site: Site, taken: list[_Taken]) -> _Compared:
+    found = _Compared()
+    for item in taken:
+        if item.too_large and request.binds.intersection(item.names):
+            found.changed.add(id(item.value))  # assigned to itself, so that it comes back
+            continue
+        if item.too_large:
+            found.too_large[item.names[0]] = item.too_large
+        elif item.before is not None:
+            try:
+                now = Parcel.packed(item.value, item.names[0], Site(site.namespace))
+            except ShoalError as error:
+                found.held_back.update(dict.fromkeys(item.names, str(error.__cause__ or error)))
+                continue
+            if not same(now, item.before):
+                found.changed.add(id(item.value))
+                continue
+        found.same[item.names[0]] = item.value
+    return found
+
+
+def _let_go(namespace: dict[str, Any], captured: tuple[Captured, ...]) -> None:
+    """Drop what lies in the store: a function of the cell would keep the whole namespace until some collection."""
+    for item in captured:
+        if isinstance(item.sent, ObjectRef):
+            for name in item.names:
+                namespace.pop(name, None)
 
 
 def _sent(value: Any, what: str, site: Site) -> tuple[Sent | None, str]:

@@ -78,7 +78,7 @@ def at_line(
         f"{_GREEN}{source.label}{_PLAIN}, line {line}",
         *_excerpt(source.text.splitlines(), line, column, end),
         "",
-        f"{_RED}{name}{_PLAIN}: {message}",
+        f"{_RED}{name}{_PLAIN}: {message}" if message else f"{_RED}{name}{_PLAIN}",
     ]
 
 

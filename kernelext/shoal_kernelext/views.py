@@ -138,15 +138,17 @@ class Views:
             self._thread.start()
 
     def _run(self) -> None:
-        while not self._closed:
+        while True:
             with self._changed:
+                if self._closed:
+                    return
                 now = time.monotonic()
                 times = [w.look_at for w in self._watched.values()]
                 self._changed.wait(max(0.0, min(times) - now) if times else None)
                 now = time.monotonic()
                 due = [(cell, w) for cell, w in self._watched.items() if w.look_at <= now]
             for cell, watched in due:
-                if not self._closed and not self._looked(cell, watched, now):
+                if not self._looked(cell, watched, now):
                     with self._changed:
                         self._watched.pop(cell, None)
 

@@ -65,6 +65,7 @@ def statements(draw: st.DrawFn, depth: int = 2) -> str:
     name, other, function = draw(NAMES), draw(NAMES), draw(FUNCTIONS)
     simple = [
         f"{name} = {expression}", f"{name} += {expression}", f"del {name}", f"{name}.append({expression})",
+        f"{name}.append(0); {other} = {name}; {name} = {expression}", f"{name} = [{other}, {expression}]",
         f"{name}, *{other} = {expression}, 1", f"{name}[0] = {expression}", f"{name}: int = {expression}",
         f"k.v = {expression}", f"K.made.append({expression})", f"import json as {name}", expression,
         f"assert {expression}", f"{name} = {other} = {expression}", f"from math import floor as {name}",

@@ -43,6 +43,12 @@ def test_what_is_changed_in_place_comes_back_under_all_its_names(notebook: Noteb
     assert {n for c in result.values for n in c.names} == {"rows", "other", "d"}
 
 
+def test_what_is_changed_and_then_known_by_another_name_only_comes_back(notebook: Notebook) -> None:
+    notebook.plain("rows = [1]; box = [0]")
+    notebook.remote("rows.append(2); other = rows; rows = 0; held = (box, 1); box.append(3); box = 1")
+    assert notebook.ns["other"] == [1, 2] and notebook.ns["held"] == ([0, 3], 1)
+
+
 def test_two_names_of_one_object_stay_two_names_of_one(notebook: Notebook) -> None:
     notebook.plain("a = [1]")
     notebook.remote("b = a; c = [2]; d = c")
