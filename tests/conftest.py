@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import re
 import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,12 +118,27 @@ def _leaks(before: Traces) -> list[str]:
     gc.collect()
     now = _traces(_folder())
     leaks = [describe(process) for process in _new_processes(before)]
-    leaks += [f"/dev/shm/{name}" for name in now.shared_memory - before.shared_memory]
+    if memory := now.shared_memory - before.shared_memory:
+        memory -= _mapped_by_others(now.processes)
+        leaks += [f"/dev/shm/{name}" for name in memory]
     if not before.processes:  # a cluster or kernel that a wider fixture holds opens what it needs
         leaks += [f"$SHOAL_DIR/{name}" for name in now.folders - before.folders]
         leaks += [f"thread {t.name} ({t})" for t in threading.enumerate() if _is_ours(t, before)]
         leaks += sorted(now.files - before.files)
     return leaks
+
+
+def _mapped_by_others(ours: Container[int]) -> set[str]:
+    """The names in /dev/shm that other programs of this machine use: it is one for all."""
+    names = set()
+    for pid in psutil.pids():
+        if pid != os.getpid() and pid not in ours:
+            try:
+                maps = Path(f"/proc/{pid}/maps").read_text()
+            except OSError:
+                continue  # it ended meanwhile, or it is another user's
+            names.update(re.findall(r"/dev/shm/(\S+)", maps))
+    return names
 
 
 def _new_processes(before: Traces) -> list[psutil.Process]:
