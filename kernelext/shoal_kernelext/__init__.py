@@ -1,7 +1,7 @@
 """The notebook's hands: magics, the routing of output, the session. Loaded by ``%load_ext shoal``.
 
     magics                      %cluster, %%remote
-    session                     this notebook: cells, interrupt, restart
+    session, restart            this notebook: its cells, its end, its return
     views, output, interrupt    what people see of a cell's work, and how they stop it
     cell_source, capture, shipment, delivery, stock
                                 a cell's way to a worker and back, in the notebook

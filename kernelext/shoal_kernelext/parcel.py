@@ -120,9 +120,22 @@ def _pickler(site: Site) -> Callable[..., Any]:
             return _with_slots(value, reduced) if isinstance(value, type) and "__slots__" in vars(value) else reduced
 
         pickler.reducer_override = reduce
-        return pickler
+        return _Once(pickler)
 
     return make
+
+
+class _Once:
+    """A pickler with a reducer of ours, for one value: `reduce` and it hold each other, and it holds all it pickled."""
+
+    def __init__(self, pickler: Any) -> None:
+        self._pickler = pickler
+
+    def dump(self, value: Any) -> None:
+        try:
+            self._pickler.dump(value)
+        finally:
+            del self._pickler.reducer_override
 
 
 def _with_slots(value: type, reduced: Any) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import psutil
 import pytest
 
-from .kernels import Kernel
+from .kernels import PATIENCE, Kernel
 
 
 @pytest.fixture
@@ -45,6 +46,19 @@ def test_values_in_a_store_that_is_gone_are_sent_anew(kernel: Kernel) -> None:
     assert kernel.value("%remote big.sum()") == "np.float64(1000000.0)"
     kernel.run("%cluster stop")
     assert kernel.value("%remote big.sum()") == "np.float64(1000000.0)"
+
+
+def test_the_store_is_empty_again_when_the_names_are_gone(kernel: Kernel) -> None:
+    kernel.run("import gc, shoal, numpy as np; gc.disable(); big = np.ones(1_000_000)")
+    kernel.run("%%remote\nimport gc; gc.disable()\ndef f(): return big.sum()\nmade = big * f()")
+    failed = kernel.run("%%remote\nalso = np.ones(1_000_000)\nf(); 1 / 0")
+    assert failed.first("error")["ename"] == "ZeroDivisionError"
+    used = "shoal.cluster.current().status()['store'][0]"
+    assert int(kernel.value(used)) >= 24_000_000
+    kernel.run("del big, made, also")
+    deadline = time.monotonic() + PATIENCE
+    while kernel.value(used) != "0":
+        assert time.monotonic() < deadline
 
 
 def test_a_restarted_kernel_finds_its_cluster(kernel: Kernel) -> None:

@@ -73,9 +73,15 @@ class RemoteMagic:
             raise UsageError(f"there is nothing to run. Use it so: {_USAGE}")
         if given.cpus < 0:
             raise UsageError(f"--cpus {given.cpus:g} is below zero: leave it out for one CPU")
-        return self._remote(code, given.cpus, given.name, fetch=cell is None)
+        value, error = self._remote(code, given.cpus, given.name, fetch=cell is None)
+        if error is not None:
+            raise error  # from here: IPython keeps the frames of the last error, and they what they hold
+        return value
 
-    def _remote(self, code: str, cpus: float, name: str | None, *, fetch: bool) -> Any:
+    def _remote(
+        self, code: str, cpus: float, name: str | None, *, fetch: bool
+    ) -> tuple[Any, BaseException | None]:
+        """Run it; returns its value where that is wanted, and what it raised."""
         session, shell = self._session, self._session.shell
         number = session.number
         source = cell_source(code, shell, session.raw or code, f"Cell In[{number}]", number)
@@ -94,8 +100,7 @@ class RemoteMagic:
         outcome = self._outcome(task, request, source)
         session.output.flush()
         if outcome.result is None:
-            assert outcome.error is not None, "one of the two"
-            raise outcome.error
+            return None, outcome.error
         return self._finish(outcome.result, sent)
 
     def _request(self, source: CellSource, fetch: bool) -> tuple[Request, Shipment]:
@@ -139,7 +144,8 @@ class RemoteMagic:
         lines = at_line(type(failed).__name__, str(failed), source.source, first)
         return _Outcome(None, rendered(failed, lines))
 
-    def _finish(self, result: Result, sent: Shipment) -> Any:
+    def _finish(self, result: Result, sent: Shipment) -> tuple[Any, BaseException | None]:
+        """Bring everything back and show it."""
         session, shell = self._session, self._session.shell
         unopened = deliver(result, sent, shell.user_ns, session.stock)
         for note in notes(result, unopened):
@@ -153,5 +159,6 @@ class RemoteMagic:
             error = error_of(failure, sent, shell.user_ns)
             if error is None:
                 error = type(failure.name, (TaskError,), {})(failure.message)
-            raise rendered(error, failure.traceback)
-        return value_of(result.value, sent, shell.user_ns) if result.value is not None else None
+            return None, rendered(error, failure.traceback)
+        value = value_of(result.value, sent, shell.user_ns) if result.value is not None else None
+        return value, None
