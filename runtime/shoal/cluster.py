@@ -6,7 +6,6 @@ import atexit
 import json
 import os
 import pickle
-import secrets
 import shutil
 import socket
 import subprocess
@@ -20,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from shoal import current as _engine_here
 from shoal.config import Settings, clusters_dir, default_cpus, default_memory
 from shoal.engines.base import Engine, Output
-from shoal.engines.inline import InlineEngine
 from shoal.engines.local import LocalEngine, connect
 from shoal.exceptions import ClusterDiedError, ClusterError, ClusterNotFoundError, EngineUnavailable
 from shoal.shield import Shield
@@ -221,7 +219,7 @@ def start(
         raise ValueError(f"num_cpus={cpus} makes no cluster: give a whole number, 1 or more")
     total = default_memory() if memory is None else memory
     settings = Settings(
-        name=name or f"{os.getpid()}-{secrets.token_hex(3)}",
+        name=name or f"{os.getpid()}-{os.urandom(3).hex()}",
         cpus=int(cpus),
         gpus=gpus,
         memory=total,
@@ -248,7 +246,11 @@ def start(
 
 def _launch(settings: Settings, log: Log) -> subprocess.Popen[bytes]:
     roots = [p for p in sys.path if p]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(roots))}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(roots)),
+        "SHOAL_DIR": str(clusters_dir()),
+    }
     return subprocess.Popen(
         # -s -E would lose PYTHONPATH; -u keeps the log whole should it crash
         [sys.executable, "-u", "-m", "shoal.hub.main", json.dumps(asdict(settings))],
@@ -311,6 +313,8 @@ def connect_to(name: str) -> Cluster:
 
 def inline() -> Cluster:
     """A cluster in the caller's thread: for debugging, docs and tests."""
+    from shoal.engines.inline import InlineEngine
+
     return Cluster(InlineEngine(), "inline")
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +84,12 @@ def clusters_dir() -> Path:
     if sys.platform == "win32":
         raise ClusterError("shoal needs Unix sockets and fork: on Windows run it inside WSL2")
     override = os.environ.get("SHOAL_DIR")
-    path = Path(override) if override else Path(tempfile.gettempdir()) / f"shoal-{os.getuid()}"
+    if override:
+        path = Path(override)
+    else:
+        import tempfile  # takes as long to load as all the rest here
+
+        path = Path(tempfile.gettempdir()) / f"shoal-{os.getuid()}"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():

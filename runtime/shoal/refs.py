@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -13,6 +11,9 @@ from shoal.ids import task_of
 from shoal.serial import note_contained
 
 if TYPE_CHECKING:
+    import asyncio
+    import concurrent.futures
+
     from shoal.engines.base import Engine
 
 T = TypeVar("T")
@@ -84,6 +85,8 @@ class ObjectRef(Generic[T]):
 
     def future(self) -> concurrent.futures.Future[T]:
         """A `concurrent.futures.Future` of the value; cancelling it does not cancel the task."""
+        import concurrent.futures
+
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
         engine, object_id = self._engine, self._id
 
@@ -99,12 +102,16 @@ class ObjectRef(Generic[T]):
         return future
 
     def as_future(self) -> asyncio.Future[T]:
+        import asyncio
+
         return asyncio.wrap_future(self.future())
 
     def __await__(self) -> Generator[Any, None, T]:
         return self._wait().__await__()
 
     async def _wait(self) -> T:
+        import asyncio
+
         future = self.future()
         # Jupyter's interrupt does not wake an event loop: the tick lets it through.
         while not future.done():
