@@ -27,7 +27,7 @@ LARGE = 100_000
 GRANT = 32 << 20
 """Bytes of memory asked for at a time, at least."""
 FRESH = 1 << 20
-"""Bytes of new memory that are not worth a question to the hub."""
+"""Bytes of new memory that are not worth a question to the hub, while they are granted already."""
 PAGE = mmap.PAGESIZE
 
 Place = tuple[Any, ...]
@@ -106,7 +106,8 @@ class Store:
         before that is done, what was dropped here and is not yet known to be free is asked for."""
         with self._lock:
             own, start = self._take(size)
-            if own.allocator.high - own.backed <= FRESH:
+            high = own.allocator.high
+            if high - own.backed <= FRESH and high <= own.granted:
                 self._back(own)
                 return own, start
             own.allocator.undo()

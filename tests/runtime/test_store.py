@@ -44,6 +44,12 @@ def test_memory_is_given_back_and_used_again() -> None:
     assert used() == 0
 
 
+def test_many_small_blocks_are_reclaimed_before_the_store_is_called_full() -> None:
+    for _ in range(400):
+        shoal.put(np.zeros(MB - 64, np.uint8))
+    assert used() == 0
+
+
 def test_a_slice_of_a_slice_keeps_its_memory_over_a_thousand_recycles() -> None:
     first = shoal.get(shoal.put(np.full(MB, 7, np.uint8)))[10:][::2]
     second = first[5:50].reshape(9, 5).T
