@@ -74,8 +74,11 @@ def _processes(folder: Path) -> dict[int, psutil.Process]:
 
 
 def _children(pid: int) -> list[str]:
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [child for children in tasks for child in children.read_text().split()]
+    found: list[str] = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # a thread that ends while we look
+            found += children.read_text().split()
+    return found
 
 
 def _lives(process: psutil.Process) -> bool:
