@@ -152,6 +152,8 @@ class Worker:
             self._enter_environment(run.environment, kind.threads)
             started = time.time()
             value = self._call(kind, run)
+            # What it returned stands: an interrupt from here on comes too late.
+            self._running = None
             ended = time.time()
             values = self._results(kind, run.task, value)
         except KeyboardInterrupt:

@@ -71,6 +71,7 @@ class LocalEngine:
         self._answers: dict[int, tuple[bool, Any]] = {}
         self._questions = itertools.count(1)
         self._on_message = on_message
+        self._shield = shield
         self._blocking = blocking
         self._outputs: list[Callable[[Output], None]] = []
         self._lock = threading.Lock()
@@ -132,10 +133,12 @@ class LocalEngine:
         environment = self._current_environment()
         payload, slots, deps, holds, keep = self._pack(args, kwargs)
         task = self._ids.next()
-        ids = () if work.role == "actor" else returns(task, work.returns)
-        for object_id in ids:
+        refs: list[ObjectRef[Any]] = []
+        # Made before the task is sent: should an interrupt come, they go and with them what they stand for.
+        for object_id in () if work.role == "actor" else returns(task, work.returns):
             self._expected.add(object_id)
             self.counts.add_new(object_id)
+            refs.append(ObjectRef._made(object_id, self))
         self.link.post(
             (
                 "submit", task, work.id, actor, context.get_cell(), context.get_task(), environment,
@@ -143,7 +146,7 @@ class LocalEngine:
             )
         )  # fmt: skip
         del keep  # until here the objects made of large arguments were held by their refs
-        return [ObjectRef._made(object_id, self) for object_id in ids]
+        return refs
 
     def _define(self, work: Work) -> None:
         if work.resources.get("CPU", 0) > 1 or len(work.resources) > 1:
@@ -178,9 +181,11 @@ class LocalEngine:
         environ = os.environ._data  # type: ignore[attr-defined]  # encoded: comparing costs no decoding
         before = self._environment
         if before is None or before[0] != cwd or before[1] != sys.path or before[2] != environ:
+            number = next(self._environments)
+            # Said before it is noted: an interrupt in between has it said again, never left unsaid.
+            self.link.append(("environment", number, cwd, list(sys.path), dict(os.environ)))
+            self._environment_id = number
             self._environment = (cwd, list(sys.path), dict(environ))
-            self._environment_id = next(self._environments)
-            self.link.append(("environment", self._environment_id, cwd, list(sys.path), dict(os.environ)))
         return self._environment_id
 
     def _pack(
@@ -225,11 +230,12 @@ class LocalEngine:
 
     def _put(self, packed: Packed) -> ObjectRef[Any]:
         object_id = self._ids.next()
-        place = self.place(packed)
-        self._values[object_id] = place
-        self.counts.add_new(object_id)
-        self.link.post(("put", object_id, place, packed.contained))
-        return ObjectRef._made(object_id, self)
+        with self._shield:  # an interrupt in between would leave memory taken that nobody knows of
+            place = self.place(packed)
+            self._values[object_id] = place
+            self.counts.add_new(object_id)
+            self.link.post(("put", object_id, place, packed.contained))
+            return ObjectRef._made(object_id, self)
 
     def place(self, packed: Packed) -> tuple[Any, ...]:
         """A value as it travels: in the message when small, else in shared memory."""
