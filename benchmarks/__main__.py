@@ -36,6 +36,7 @@ def main() -> int:
         if not peer.installed:
             print(f"skipped: {peer.name} (not installed: pip install {peer.package})")
     present = [peer for peer in chosen if peer.installed]
+    _compile_shoal()
     machine = _machine(present)
     print(" · ".join(f"{key} {value}" for key, value in machine.items()), flush=True)
 
@@ -91,6 +92,14 @@ def _measured(peer: Peer, options: argparse.Namespace) -> dict[str, float]:
         raise RuntimeError(f"exit status {done.returncode}; see its messages above")
     values: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return {key: value for key, value in values.items() if key in options.rows}
+
+
+def _compile_shoal() -> None:
+    """As pip does with an installed package, which an editable one is not; the peers are compiled."""
+    import compileall
+
+    for room in ("runtime", "kernelext", "widgets"):
+        compileall.compile_dir(str(ROOT / room), quiet=1)
 
 
 def _python_path() -> str:

@@ -27,6 +27,9 @@ class RefCounts:
     def __contains__(self, object_id: bytes) -> bool:
         return object_id in self._counts
 
+    def has_dropped(self) -> bool:
+        return bool(self._dropped)
+
     def add_new(self, object_id: bytes) -> None:
         """A ref to an object made here, which the hub takes as held already."""
         with self._lock:

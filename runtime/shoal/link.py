@@ -29,7 +29,8 @@ class Link:
     """A socket shared by many threads.
 
     `dispatch(message)` is called for each message by whichever thread reads, one at a time. `tick()` is called by the
-    attendant and before each send; it may `append` to the outbox.
+    attendant and before each send; it may `append` to the outbox, and `dirty()` says whether it would. While `busy()`
+    the attendant looks for that by itself.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Link:
         shield: Shield,
         tick: Callable[[], None] = lambda: None,
         busy: Callable[[], bool] = lambda: True,
+        dirty: Callable[[], bool] = lambda: False,
         on_lost: Callable[[], None] = lambda: None,
         attend_socket: bool = True,
     ) -> None:
@@ -48,6 +50,7 @@ class Link:
         self._shield = shield
         self._tick = tick
         self._busy = busy
+        self._dirty = dirty
         self._on_lost = on_lost
         self._attend_socket = attend_socket
         self._decoder = Decoder()
@@ -58,6 +61,7 @@ class Link:
         self._waiting = 0
         self._activity = 0
         self._sent_at = 0.0
+        self._alone = True
         self._kicked = False
         self._closed = False
         self.lost = False
@@ -83,8 +87,9 @@ class Link:
         if self.lost:
             raise self.error()
         self._outbox.append(message)
-        now = time.monotonic()
-        if now - self._sent_at > BURST or len(self._outbox) >= FULL:
+        # Who waits after each message makes no burst, however quick the answers come.
+        if self._alone or time.monotonic() - self._sent_at > BURST or len(self._outbox) >= FULL:
+            self._alone = False
             self.flush()
         elif not self._kicked:
             self._kicked = True
@@ -110,14 +115,15 @@ class Link:
 
     def wait(self, ready: Callable[[], bool], timeout: float | None = None) -> bool:
         """Wait until `ready()`; False when `timeout` seconds were not enough. Raises ClusterDiedError."""
-        if self._outbox or self._busy():
-            self.flush()
-        if ready():
-            return True
+        self._alone = True
         deadline = None if timeout is None else time.monotonic() + timeout
         self._activity += 1
         while True:
             with self._shield:
+                if self._outbox or self._dirty():
+                    self.flush()
+                if ready():
+                    return True
                 if self._reader.acquire(blocking=False):
                     try:
                         if self._armed:

@@ -13,6 +13,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+# Python's own wrapper turns numbers into enums and back, which takes longer than all the rest of a shield.
+_set_handler: Callable[[int, Any], Any] = getattr(signal.signal, "__wrapped__", signal.signal)
+_SIGINT = int(signal.SIGINT)
+
 
 class Shield:
     """A context manager for the main thread; in any other thread it does nothing. Nests."""
@@ -59,18 +63,15 @@ class Shield:
     # What differs between a driver, whose handler is somebody else's, and a worker, whose handler is ours.
 
     def _replace(self) -> Any:
-        before = signal.getsignal(signal.SIGINT)
-        if callable(before):
-            signal.signal(signal.SIGINT, self.handle)
-        return before
+        return _set_handler(_SIGINT, self.handle)
 
     def _restore(self, before: Any) -> None:
-        if callable(before):
-            signal.signal(signal.SIGINT, before)
+        if before is not None:  # one that was not set from Python cannot be put back
+            _set_handler(_SIGINT, before)
 
     def _deliver(self) -> None:
         if callable(self._before):
-            self._before(signal.SIGINT, None)
+            self._before(_SIGINT, None)
 
     def handle(self, signum: int, frame: FrameType | None) -> None:
         if self._open:

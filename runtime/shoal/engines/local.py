@@ -84,6 +84,7 @@ class LocalEngine:
             shield=shield,
             tick=self.counts.settle,
             busy=lambda: len(self.counts) > 0,
+            dirty=self.counts.has_dropped,
             on_lost=on_lost,
             attend_socket=attend,
         )
