@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from shoal import options as opts
 from shoal.cluster import engine
 from shoal.engines.base import Engine, Work
+from shoal.exceptions import ActorMethodError, ShoalTypeError, ShoalValueError
 from shoal.functions import Definition, work_id
 from shoal.refs import ObjectRef
 from shoal.signatures import checker, spell
@@ -54,7 +55,7 @@ class ActorClass:
         self, cls: Any, options: Any, definition: Any = None
     ) -> None:
         if isinstance(cls, str):  # Python calls it so where somebody subclasses it
-            raise TypeError(
+            raise ShoalTypeError(
                 f"class {cls} inherits from an actor class: inherit from the plain class and decorate the result"
             )
         self.__name__: str = cls.__name__
@@ -66,7 +67,7 @@ class ActorClass:
         self._check: Callable[..., None] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        raise TypeError(f"{self.__name__} is an actor class: make an actor by {self.__name__}.remote(...)")
+        raise ShoalTypeError(f"{self.__name__} is an actor class: make an actor by {self.__name__}.remote(...)")
 
     def options(self, **options: Any) -> ActorClass:
         """The same class with other options; this one stays as it is."""
@@ -79,12 +80,15 @@ class ActorClass:
         """
         if self._check is None:
             self._check = checker(self.__name__, spell(self.__wrapped__))
-        self._check(*args, **kwargs)
+        try:
+            self._check(*args, **kwargs)
+        except TypeError as error:
+            raise ShoalTypeError(str(error)) from None
         options = self._options
         name, namespace = options.get("name") or "", options.get("namespace") or NAMESPACE
         if options.get("get_if_exists"):
             if not name:
-                raise ValueError("get_if_exists needs a name: options(name=…, get_if_exists=True)")
+                raise ShoalValueError("get_if_exists needs a name: options(name=…, get_if_exists=True)")
             try:
                 return get_actor(name, namespace)
             except ValueError:
@@ -138,7 +142,7 @@ class ActorHandle:
         if name not in methods:
             if name.startswith("__"):
                 raise AttributeError(name)
-            raise AttributeError(
+            raise ActorMethodError(
                 f"actor class {self.__dict__.get('_class')} has no method {name!r}; "
                 f"it has: {', '.join(m for m in methods if not m.startswith('_')) or 'none'}"
             )
@@ -172,7 +176,7 @@ class ActorMethod:
         self._label = label
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        raise TypeError(f"{self._name} is an actor's method: call it by .{self._name}.remote(...)")
+        raise ShoalTypeError(f"{self._name} is an actor's method: call it by .{self._name}.remote(...)")
 
     def options(self, **options: Any) -> ActorMethod:
         checked = opts.check("method", options)
@@ -189,7 +193,10 @@ class ActorMethod:
         if made is None:
             made = handle._made[key] = self._make(key)
         work, check = made
-        check(*args, **kwargs)
+        try:
+            check(*args, **kwargs)
+        except TypeError as error:
+            raise ShoalTypeError(str(error)) from None
         refs = handle._ref._engine.call(handle._ref.binary(), work, args, kwargs)
         if len(refs) == 1:
             return refs[0]
@@ -212,11 +219,11 @@ class ActorMethod:
 def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
     """The actor of that name; ValueError where none is alive. https://docs.ray.io/en/latest/ray-core/actors/named-actors.html"""
     if not name:
-        raise ValueError("an actor's name is not empty")
+        raise ShoalValueError("an actor's name is not empty")
     here: Engine = engine()
     found = here.find_actor(name, namespace or NAMESPACE)
     if found is None:
-        raise ValueError(f"no actor named {name!r} is alive: it ended, or was made in another namespace")
+        raise ShoalValueError(f"no actor named {name!r} is alive: it ended, or was made in another namespace")
     actor, function, cls_name, methods = found
     here.counts.add(actor)
     ref: ObjectRef[Any] = ObjectRef._made(actor, here)

@@ -10,6 +10,7 @@ from shoal import cluster, trace
 from shoal import options as opts
 from shoal.actors import ActorClass, ActorHandle
 from shoal.cluster import Cluster, engine
+from shoal.exceptions import AlreadyInitializedError, ShoalTypeError, ShoalValueError
 from shoal.functions import RemoteFunction
 from shoal.refs import ObjectRef
 
@@ -69,7 +70,7 @@ def init(
     with equal arguments it returns the same context; in a script it raises RuntimeError, unless told to ignore that.
     """
     if unknown:
-        raise ValueError(
+        raise ShoalValueError(
             f"init() has no option {sorted(unknown)[0]!r}; there are: address, num_cpus, num_gpus, resources, "
             "object_store_memory, ignore_reinit_error"
         )
@@ -83,7 +84,7 @@ def init(
         elif ignore_reinit_error or (cluster.interactive() and arguments == (None, None, None, (), None)):
             _inited.context = Context(here, arguments)
             return _inited.context
-        raise RuntimeError(
+        raise AlreadyInitializedError(
             f"this program uses the cluster {here.name} already: call shoal.shutdown() first, "
             "or pass ignore_reinit_error=True"
         )
@@ -96,7 +97,7 @@ def init(
         made = cluster.start(cpus=num_cpus, gpus=num_gpus or 0, store=object_store_memory, resources=resources)
     else:
         if any(v is not None for v in (num_cpus, num_gpus, resources, object_store_memory)):
-            raise ValueError("the sizes of a cluster are set where it is started: leave them out with an address")
+            raise ShoalValueError("the sizes of a cluster are set where it is started: leave them out with an address")
         made = cluster.connect_to(address)
     cluster.use(made)
     _inited.context = Context(made, arguments)
@@ -126,25 +127,25 @@ def remote(*args: Any, **options: Any) -> Any:
     """
     if args:
         if len(args) > 1 or options or not callable(args[0]):
-            raise TypeError("remote takes one function or class, or options by name: @shoal.remote(num_cpus=2)")
+            raise ShoalTypeError("remote takes one function or class, or options by name: @shoal.remote(num_cpus=2)")
         return _remote(args[0], {})
     return lambda target: _remote(target, options)
 
 
 def _remote(target: Any, options: dict[str, Any]) -> Any:
     if isinstance(target, (RemoteFunction, ActorClass)):
-        raise TypeError(f"{target.__name__} is remote already: use .options(...) for other options")  # type: ignore[union-attr]
+        raise ShoalTypeError(f"{target.__name__} is remote already: use .options(...) for other options")  # type: ignore[union-attr]
     if isinstance(target, type):
         return ActorClass(target, opts.check("actor", options))
     if not callable(target):
-        raise TypeError(f"only functions and classes can be remote, not {type(target).__name__}")
+        raise ShoalTypeError(f"only functions and classes can be remote, not {type(target).__name__}")
     return RemoteFunction(target, opts.check("task", options))
 
 
 def put(value: T) -> ObjectRef[T]:
     """Store a value; returns its ref. Raises TypeError for a ref: it is on the cluster already."""
     if isinstance(value, ObjectRef):
-        raise TypeError("put() of an ObjectRef: its value is on the cluster already, pass the ref itself")
+        raise ShoalTypeError("put() of an ObjectRef: its value is on the cluster already, pass the ref itself")
     return engine().put(value)
 
 
@@ -157,12 +158,12 @@ def get(refs: Any, *, timeout: float | None = None) -> Any:
     if isinstance(refs, ObjectRef):
         return _engine_of(refs).get([refs.binary()], timeout)[0]
     if not isinstance(refs, (list, tuple)):
-        raise TypeError(f"get() takes an ObjectRef or a list of them, not {type(refs).__name__}")
+        raise ShoalTypeError(f"get() takes an ObjectRef or a list of them, not {type(refs).__name__}")
     if not refs:
         return []
     for ref in refs:
         if not isinstance(ref, ObjectRef):
-            raise TypeError(f"get() takes ObjectRefs; the list holds {type(ref).__name__}")
+            raise ShoalTypeError(f"get() takes ObjectRefs; the list holds {type(ref).__name__}")
     return _engine_of(refs[0]).get([r.binary() for r in refs], timeout)
 
 
@@ -174,16 +175,16 @@ def wait(
     Returns two lists in the order of the input: at most `num_returns` ready ones, and the rest.
     """
     if isinstance(refs, ObjectRef) or not isinstance(refs, (list, tuple)):
-        raise TypeError(f"wait() takes a list of ObjectRefs, not {type(refs).__name__}")
+        raise ShoalTypeError(f"wait() takes a list of ObjectRefs, not {type(refs).__name__}")
     for ref in refs:
         if not isinstance(ref, ObjectRef):
-            raise TypeError(f"wait() takes ObjectRefs; the list holds {type(ref).__name__}")
+            raise ShoalTypeError(f"wait() takes ObjectRefs; the list holds {type(ref).__name__}")
     if not refs:
         return [], []
     if len(set(refs)) != len(refs):
-        raise ValueError("wait() was given the same ref twice")
+        raise ShoalValueError("wait() was given the same ref twice")
     if num_returns < 1 or num_returns > len(refs):
-        raise ValueError(f"num_returns={num_returns} of {len(refs)} refs: give a number from 1 to {len(refs)}")
+        raise ShoalValueError(f"num_returns={num_returns} of {len(refs)} refs: give a number from 1 to {len(refs)}")
     ids = [r.binary() for r in refs]
     done = _engine_of(refs[0]).wait(ids, num_returns, timeout)
     ready: list[ObjectRef[Any]] = []
@@ -199,14 +200,14 @@ def cancel(ref: ObjectRef[Any], *, force: bool = False, recursive: bool = True) 
     `force` ends its worker process. A task that is done stays as it is.
     """
     if not isinstance(ref, ObjectRef):
-        raise TypeError(f"cancel() takes an ObjectRef, not {type(ref).__name__}")
+        raise ShoalTypeError(f"cancel() takes an ObjectRef, not {type(ref).__name__}")
     _engine_of(ref).cancel(ref.task_id(), force, recursive)
 
 
 def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
     """End an actor at once: its running and queued calls raise ActorDiedError."""
     if not isinstance(actor, ActorHandle):
-        raise ValueError(f"kill() takes an actor's handle, not {type(actor).__name__}; cancel() is for tasks")
+        raise ShoalValueError(f"kill() takes an actor's handle, not {type(actor).__name__}; cancel() is for tasks")
     _engine_of(actor._ref).kill(actor._ref.binary())
 
 

@@ -20,14 +20,13 @@ from shoal import current as _engine_here
 from shoal.config import Settings, clusters_dir, default_cpus, default_memory
 from shoal.engines.base import Engine, Output
 from shoal.engines.local import LocalEngine, connect
-from shoal.exceptions import ClusterDiedError, ClusterError, ClusterNotFoundError, EngineUnavailable
+from shoal.exceptions import ClusterDiedError, ClusterError, ClusterNotFoundError, EngineUnavailable, ShoalValueError
 from shoal.shield import Shield
-from shoal.wire import check_peer, encode
+from shoal.wire import PROTOCOL, check_peer, encode
 
 if TYPE_CHECKING:
     from shoal.feed import Feed
 
-PROTOCOL = 1
 START = 30.0
 """Seconds that a hub may take to start; it takes a tenth of one."""
 STORE_SHARE = 0.3
@@ -216,7 +215,7 @@ def start(
         )
     cpus = default_cpus() if cpus is None else cpus
     if cpus < 0 or int(cpus) != cpus:
-        raise ValueError(f"num_cpus={cpus} makes no cluster: give a whole number, 1 or more")
+        raise ShoalValueError(f"num_cpus={cpus} makes no cluster: give a whole number, 1 or more")
     total = default_memory() if memory is None else memory
     settings = Settings(
         name=name or f"{os.getpid()}-{os.urandom(3).hex()}",

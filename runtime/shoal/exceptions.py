@@ -5,16 +5,22 @@
     ├── TaskCancelledError           the work was cancelled (interrupt button, cancel())
     ├── WorkerCrashedError           the process that ran a task died
     ├── ActorError
-    │   └── ActorDiedError           the actor is gone; says why
+    │   ├── ActorDiedError           the actor is gone; says why
+    │   └── ActorMethodError         (also AttributeError) the actor has no such method; says which it has
     ├── ObjectLostError              the value of a ref cannot be had any more
     ├── ObjectStoreFullError         no room in shared memory
     ├── GetTimeoutError              (also TimeoutError) get() waited long enough
     ├── ClusterError
+    │   ├── AlreadyInitializedError  (also RuntimeError) this program has a cluster already
     │   ├── ClusterDiedError         the hub is gone
     │   ├── ClusterNotFoundError     no cluster of that name
     │   └── EngineUnavailable        the engine cannot run here; says what to install
     ├── UnschedulableError           asks for more than there is
-    └── SerializationError           (also TypeError) a value cannot travel; says which and why
+    ├── SerializationError           (also TypeError) a value cannot travel; says which and why
+    ├── ShoalTypeError               (also TypeError) called with the wrong kind of thing
+    └── ShoalValueError              (also ValueError) called with a value that makes no sense
+
+In a notebook an error of this tree is shown at the user's line, without our frames.
 
 Ray's names for them: https://docs.ray.io/en/latest/ray-core/api/exceptions.html
 """
@@ -60,6 +66,10 @@ class ActorDiedError(ActorError):
     """The actor is dead: its constructor failed, it was killed, or its process died."""
 
 
+class ActorMethodError(ActorError, AttributeError):
+    """The actor's class has no method of that name."""
+
+
 class ObjectLostError(ShoalError):
     """The value of a ref cannot be had any more."""
 
@@ -74,6 +84,10 @@ class GetTimeoutError(ShoalError, TimeoutError):
 
 class ClusterError(ShoalError):
     """The cluster as a whole."""
+
+
+class AlreadyInitializedError(ClusterError, RuntimeError):
+    """`init` was called in a program that has a cluster."""
 
 
 class ClusterDiedError(ClusterError):
@@ -94,6 +108,14 @@ class UnschedulableError(ShoalError, ValueError):
 
 class SerializationError(ShoalError, TypeError):
     """A value cannot be sent to another process."""
+
+
+class ShoalTypeError(ShoalError, TypeError):
+    """Something was called with the wrong kind of thing, or with arguments that it does not take."""
+
+
+class ShoalValueError(ShoalError, ValueError):
+    """Something was called with a value that makes no sense."""
 
 
 # Ray's names, so that scripts written for it find theirs.

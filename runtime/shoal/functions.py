@@ -10,6 +10,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from shoal import options as opts
 from shoal.cluster import engine
 from shoal.engines.base import Work
+from shoal.exceptions import ShoalTypeError
 from shoal.refs import ObjectRef
 from shoal.serial import pack
 from shoal.signatures import checker, spell
@@ -71,7 +72,7 @@ class RemoteFunction(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         name = self.__name__  # type: ignore[attr-defined]
-        raise TypeError(f"{name} is a remote function: call it by {name}.remote(...)")
+        raise ShoalTypeError(f"{name} is a remote function: call it by {name}.remote(...)")
 
     def remote(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Submit a call; returns its ref at once (a list of refs for num_returns above 1, None for 0).
@@ -81,7 +82,10 @@ class RemoteFunction(Generic[P, R]):
         check = self._check
         if check is None:
             check = self._check = checker(self.__name__, spell(self._function))  # type: ignore[attr-defined]
-        check(*args, **kwargs)
+        try:
+            check(*args, **kwargs)
+        except TypeError as error:
+            raise ShoalTypeError(str(error)) from None
         work = self._made or self._work()
         refs: list[ObjectRef[Any]] = engine().submit(work, args, kwargs)
         if len(refs) == 1:

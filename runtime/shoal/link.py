@@ -194,19 +194,24 @@ class Link:
             self._wake_followers()
 
     def drain(self) -> None:
-        """See to it that what is there is read: by this thread, or by the one that reads already."""
+        """See to it that what is there is read: by this thread, not the main one, or by the one that reads already."""
         probe = select.poll()
         probe.register(self._sock, select.POLLIN)
         while probe.poll(0) and not self.lost:
-            if self._reader.acquire(blocking=False):
-                try:
-                    self._read()
-                finally:
-                    self._reader.release()
-                    if self._waiting:
-                        self._wake_followers()
-            else:
+            if not self._read_unless_read():
                 time.sleep(0)  # the reader is at it
+
+    def _read_unless_read(self) -> bool:
+        """Read once, for threads that the shield does not concern; False when somebody else reads."""
+        if not self._reader.acquire(blocking=False):
+            return False
+        try:
+            self._read()
+        finally:
+            self._reader.release()
+            if self._waiting:
+                self._wake_followers()
+        return True
 
     # the attendant
 
@@ -235,13 +240,8 @@ class Link:
                     except BlockingIOError:
                         pass
                     time.sleep(BURST)
-                elif self._reader.acquire(blocking=False):
-                    try:
-                        self._read()
-                    finally:
-                        self._reader.release()
-                        if self._waiting:
-                            self._wake_followers()
+                else:
+                    self._read_unless_read()
             if self.lost:
                 break
             self.flush()

@@ -6,6 +6,8 @@ import numbers
 from collections.abc import Mapping
 from typing import Any
 
+from shoal.exceptions import ShoalTypeError, ShoalValueError
+
 _RESOURCES = frozenset({"num_cpus", "num_gpus", "memory", "resources"})
 TASK = _RESOURCES | {"num_returns", "max_retries", "name"}
 ACTOR = _RESOURCES | {"name", "namespace", "lifetime", "get_if_exists"}
@@ -19,7 +21,7 @@ def check(role: str, options: Mapping[str, Any]) -> dict[str, Any]:
     valid = _KINDS[role]
     for name, value in options.items():
         if name not in valid:
-            raise ValueError(
+            raise ShoalValueError(
                 f"unknown option {name!r} for {'an' if role == 'actor' else 'a'} {role}; "
                 f"there are: {', '.join(sorted(valid))}"
             )
@@ -34,30 +36,30 @@ def _check_value(name: str, value: Any) -> None:
         _amount(name, value)
     elif name == "resources":
         if not isinstance(value, Mapping):
-            raise TypeError(f"resources is a dict of name and amount, not {value!r}")
+            raise ShoalTypeError(f"resources is a dict of name and amount, not {value!r}")
         for resource, amount in value.items():
             if resource in ("CPU", "GPU"):
-                raise ValueError(f"give {resource} by num_{resource.lower()}s= and not in resources=")
+                raise ShoalValueError(f"give {resource} by num_{resource.lower()}s= and not in resources=")
             _amount(f"resources[{resource!r}]", amount)
     elif name in ("num_returns", "max_retries"):
         if not isinstance(value, int) or isinstance(value, bool):
-            raise TypeError(f"{name} is a whole number, not {value!r}")
+            raise ShoalTypeError(f"{name} is a whole number, not {value!r}")
         if value < (0 if name == "num_returns" else -1):
-            raise ValueError(f"{name}={value} makes no sense")
+            raise ShoalValueError(f"{name}={value} makes no sense")
     elif name in ("name", "namespace"):
         if not isinstance(value, str):
-            raise TypeError(f"{name} is a string, not {value!r}")
+            raise ShoalTypeError(f"{name} is a string, not {value!r}")
         if not value:
-            raise ValueError(f"{name} is empty: leave it out, or give one")
+            raise ShoalValueError(f"{name} is empty: leave it out, or give one")
     elif name == "lifetime" and value not in ("detached", "non_detached"):
-        raise ValueError(f"lifetime is None, 'detached' or 'non_detached', not {value!r}")
+        raise ShoalValueError(f"lifetime is None, 'detached' or 'non_detached', not {value!r}")
 
 
 def _amount(name: str, value: Any) -> None:
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(f"{name} is a number, not {value!r}")
+        raise ShoalTypeError(f"{name} is a number, not {value!r}")
     if value < 0:
-        raise ValueError(f"{name}={value} is below zero")
+        raise ShoalValueError(f"{name}={value} is below zero")
 
 
 def resources(options: Mapping[str, Any], cpus: float) -> dict[str, float]:

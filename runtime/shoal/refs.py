@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from shoal import current
-from shoal.exceptions import SerializationError
+from shoal.exceptions import SerializationError, ShoalTypeError
 from shoal.ids import task_of
 from shoal.serial import note_contained
 
@@ -32,7 +32,7 @@ class ObjectRef(Generic[T]):
     _engine: Engine
 
     def __init__(self) -> None:
-        raise TypeError("refs are made by .remote() and shoal.put()")
+        raise ShoalTypeError("refs are made by .remote() and shoal.put()")
 
     @classmethod
     def _made(cls, object_id: bytes, engine: Engine) -> ObjectRef[Any]:

@@ -335,3 +335,17 @@ except (ConnectionResetError, BrokenPipeError):
     assert out.stdout.strip() == "b''"
     assert shoal.get(shoal.remote(lambda: 1).remote()) == 1
     shoal.shutdown()
+
+
+def test_a_worker_that_closes_its_sockets_is_ended_and_its_task_told() -> None:
+    shoal.init(num_cpus=1)
+
+    @shoal.remote(max_retries=0)
+    def vandal() -> None:
+        os.closerange(3, 1000)
+        time.sleep(1000)
+
+    with pytest.raises(shoal.exceptions.WorkerCrashedError):
+        shoal.get(vandal.remote(), timeout=PATIENCE)
+    assert shoal.get(shoal.remote(lambda: 2).remote(), timeout=PATIENCE) == 2
+    shoal.shutdown()

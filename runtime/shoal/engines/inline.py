@@ -16,7 +16,7 @@ from shoal import context
 from shoal.counts import RefCounts
 from shoal.engines.base import Methods, Work
 from shoal.errors import named_error, pack_error, unpack_error
-from shoal.exceptions import ActorDiedError, EngineUnavailable, GetTimeoutError, ObjectLostError
+from shoal.exceptions import ActorDiedError, EngineUnavailable, GetTimeoutError, ObjectLostError, ShoalValueError
 from shoal.ids import IdMaker, returns
 from shoal.refs import ObjectRef
 from shoal.serial import Packed, pack, unpack
@@ -89,7 +89,7 @@ class InlineEngine:
         actor = self._ids.next()
         if work.actor_name:
             if (work.namespace, work.actor_name) in self._names:
-                raise ValueError(f"there is an actor named {work.actor_name!r} already")
+                raise ShoalValueError(f"there is an actor named {work.actor_name!r} already")
             self._names[work.namespace, work.actor_name] = actor
         record = self._actors[actor] = _Actor(work)
         self.counts.add_new(actor)

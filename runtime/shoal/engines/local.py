@@ -170,7 +170,7 @@ class LocalEngine:
             warnings.warn(
                 f"{work.name} needs {asked:g} {resource} and the cluster has {there:g}: it stays pending; "
                 "ask for less, or start a larger cluster",
-                stacklevel=5,
+                stacklevel=6,  # the line that calls .remote()
             )
 
     def _current_environment(self) -> int:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from shoal.exceptions import ClusterError
+from shoal.exceptions import ClusterError, ShoalValueError
 from shoal.hub.peer import Peer
 from shoal.scheduler import events as ev
 
@@ -92,7 +92,7 @@ class Answers:
 
     def _claim_name(self, name: str, namespace: str) -> None:
         if self._hub.scheduler.actors.named(name, namespace) is not None:
-            raise ValueError(
+            raise ShoalValueError(
                 f"there is an actor named {name!r} already: get it with shoal.get_actor({name!r}), "
                 "or pass get_if_exists=True"
             )

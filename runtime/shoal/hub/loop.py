@@ -25,8 +25,8 @@ from shoal.scheduler import events as ev
 from shoal.scheduler.resources import shape_of
 from shoal.scheduler.state import Scheduler
 from shoal.scheduler.tables import DEAD, Kind
+from shoal.wire import PROTOCOL
 
-PROTOCOL = 1
 FIRST_CLIENT = 30.0
 """Seconds that a hub waits for the one that started it."""
 IDLE_CHECK = 1.0
@@ -178,10 +178,9 @@ class Hub:
         if messages is None:
             if peer.number < 0:
                 self._driver_left(peer)
-            else:  # the zygote tells of its death
-                self._by_fd.pop(peer.fd, None)
-                self.epoll.unregister(peer.fd)
-                self.epoll.register(peer.fd, 0)
+            else:  # the zygote tells of its death; one that lives without its socket is of no use
+                peer.ignore()
+                self.supervisor.kill(peer.number)
             return
         self._take(peer, messages)
         if peer.alive:

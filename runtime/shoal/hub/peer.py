@@ -34,6 +34,7 @@ class Peer:
         self._out: list[Message] = []
         self._pending = bytearray()
         self._mask = select.EPOLLIN
+        self._watched = True
         epoll.register(self.fd, self._mask)
 
     def send(self, message: Message, urgent: bool = False) -> None:
@@ -118,14 +119,20 @@ class Peer:
 
     def _watch(self, what: int, on: bool) -> None:
         mask = self._mask | what if on else self._mask & ~what
-        if mask != self._mask:
+        if mask != self._mask and self._watched:
             self._mask = mask
             self._epoll.modify(self.fd, mask)
+
+    def ignore(self) -> None:
+        """Its end has come: epoll would tell of that again and again."""
+        if self._watched:
+            self._watched = False
+            self._epoll.unregister(self.fd)
 
     def close(self) -> None:
         if self.alive:
             self.alive = False
             for worker in self.stalled:
                 worker.read_on()
-            self._epoll.unregister(self.fd)
+            self.ignore()
             self.sock.close()
