@@ -26,7 +26,7 @@ def stop(cell: Cell) -> None:
         count = here.cancel_cell(cell)
         if not count:
             return
-        print(f"shoal: stopped {_counted(count, 'task')} of this cell", file=sys.stderr)
+        print(f"shoal: stopped {counted(count, 'task')} of this cell", file=sys.stderr)
         if here.folder is None or _wait_quiet(here, cell, QUIET):
             return
         busy = sorted({row.name for row in _left(here.feed().state, cell) if row.actor})
@@ -79,5 +79,6 @@ def _left(state: FeedState | None, cell: Cell) -> list[TaskRow]:
     return [row for row in rows if row.cell == cell and row.state not in DONE]
 
 
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
+    """A number of things in words: ``1 task``, ``2 tasks``."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"

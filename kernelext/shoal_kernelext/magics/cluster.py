@@ -10,6 +10,7 @@ from IPython.core.error import UsageError
 from shoal import api, cluster
 from shoal.config import default_cpus
 from shoal.exceptions import ClusterDiedError, ClusterError
+from shoal_kernelext.interrupt import counted
 from shoal_kernelext.magics.arguments import argument, arguments, parsed
 from shoal_kernelext.session import Session
 
@@ -114,9 +115,9 @@ def describe(here: cluster.Cluster) -> str:
     used, capacity = found["store"]
     parts = [
         f"{total - free:g} of {total:g} CPUs busy",
-        f"{found['tasks']} tasks",
-        f"{len(found['actors'])} actors",
-        f"{used / 1e6:,.0f} of {capacity / 1e6:,.0f} MB in {found['objects']} objects",
+        counted(found["tasks"], "task"),
+        counted(sum(actor["state"] != "DEAD" for actor in found["actors"]), "actor"),
+        f"{used / 1e6:,.0f} of {capacity / 1e6:,.0f} MB in {counted(found['objects'], 'object')}",
         f"up {found['age']:,.0f} s",
     ]
     return f"cluster {here.name}: " + ", ".join(parts)
