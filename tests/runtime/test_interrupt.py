@@ -16,9 +16,10 @@ def double(x):
     return 2 * x
 
 main = threading.main_thread().ident
-stop = threading.Event()
+begin, stop = threading.Event(), threading.Event()
 def pest():
     chance = random.Random(7)
+    begin.wait()
     while not stop.is_set():
         time.sleep(chance.uniform(0.001, 0.005))
         signal.pthread_kill(main, signal.SIGINT)
@@ -39,6 +40,7 @@ def work():
             hits += 1
 while not stop.is_set():  # an interrupt may come in the handler of another
     try:
+        begin.set()
         work()
         stop.set()
     except KeyboardInterrupt:
