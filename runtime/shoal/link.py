@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from shoal.exceptions import ClusterDiedError
+from shoal.exceptions import ClusterDiedError, ClusterError
 from shoal.shield import Shield
 from shoal.wire import READ, Decoder, Message, encode
 
@@ -65,6 +65,7 @@ class Link:
         self._kicked = False
         self._closed = False
         self.lost = False
+        self._pid = os.getpid()
         self.last_words: Callable[[], str] = str
         """What the hub said before it died, for the error."""
         self._poll = select.poll()
@@ -84,8 +85,7 @@ class Link:
 
     def post(self, message: Message) -> None:
         """Send soon: at once when alone, together with others in a burst."""
-        if self.lost:
-            raise self.error()
+        self._check()
         self._outbox.append(message)
         # Who waits after each message makes no burst, however quick the answers come.
         if self._alone or time.monotonic() - self._sent_at > BURST or len(self._outbox) >= FULL:
@@ -115,6 +115,7 @@ class Link:
 
     def wait(self, ready: Callable[[], bool], timeout: float | None = None) -> bool:
         """Wait until `ready()`; False when `timeout` seconds were not enough. Raises ClusterDiedError."""
+        self._check()
         self._alone = True
         deadline = None if timeout is None else time.monotonic() + timeout
         self._activity += 1
@@ -265,6 +266,15 @@ class Link:
                 self._armed = False
 
     # the end
+
+    def _check(self) -> None:
+        if self.lost:
+            raise self.error()
+        if os.getpid() != self._pid:  # two processes that read one socket would take each other's messages
+            raise ClusterError(
+                "this process was forked from one that uses a cluster: call shoal.init() here, "
+                "or do the work in tasks instead of forks"
+            )
 
     def error(self) -> ClusterDiedError:
         said = self.last_words()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Mapping
 from typing import Any
@@ -60,6 +61,8 @@ def _amount(name: str, value: Any) -> None:
         raise ShoalTypeError(f"{name} is a number, not {value!r}")
     if value < 0:
         raise ShoalValueError(f"{name}={value} is below zero")
+    if not math.isfinite(value):
+        raise ShoalValueError(f"{name}={value} makes no sense")
 
 
 def resources(options: Mapping[str, Any], cpus: float) -> dict[str, float]:

@@ -88,17 +88,17 @@ class ObjectRef(Generic[T]):
         import concurrent.futures
 
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
-        engine, object_id = self._engine, self._id
+        kept = self  # the value is to come though nobody else holds the ref
 
         def settle() -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                future.set_result(engine.get([object_id], 0.0)[0])
+                future.set_result(kept._engine.get([kept._id], 0.0)[0])
             except BaseException as error:
                 future.set_exception(error)
 
-        engine.when_ready(object_id, settle)
+        self._engine.when_ready(self._id, settle)
         return future
 
     def as_future(self) -> asyncio.Future[T]:

@@ -45,6 +45,7 @@ class _Kind(NamedTuple):
     returns: int
     method: str
     threads: int
+    retries: int
 
 
 class _Run(NamedTuple):
@@ -123,6 +124,7 @@ class Worker:
                         continue
                     run = self._queue.popleft()
                     self._running = run.task
+                    self._blocked = 0
                 self._execute(run)
         except ClusterDiedError:
             return 1
@@ -178,7 +180,8 @@ class Worker:
             )
         )  # fmt: skip
         now = time.monotonic()
-        if not self._queue or now - self._sent_at > HOLD_BACK:
+        # What may not run twice is told at once: should the next task crash this worker, it is known as done.
+        if not self._queue or not kind.retries or now - self._sent_at > HOLD_BACK:
             self._sent_at = now
             link.flush()
 
@@ -289,18 +292,25 @@ class Worker:
 
     @contextlib.contextmanager
     def _blocking(self) -> Iterator[None]:
-        """Around a wait inside a task: its CPU is given to others meanwhile."""
+        """Around a wait inside a task: its CPU is given to others meanwhile.
+
+        A thread that waits longer than its task runs counts no more when that is over.
+        """
         link = self.engine.link
         with self._lock:
-            self._blocked += 1
-            if self._blocked == 1 and self._running is not None:
-                link.append(("blocked",))
+            task = self._running
+            if task is not None:
+                self._blocked += 1
+                if self._blocked == 1:
+                    link.append(("blocked",))
         try:
             yield
         finally:
+            last = False
             with self._lock:
-                self._blocked -= 1
-                last = self._blocked == 0 and self._running is not None
+                if task is not None and self._running == task:
+                    self._blocked -= 1
+                    last = self._blocked == 0
             if last and not link.lost:
                 link.post(("unblocked",))
 

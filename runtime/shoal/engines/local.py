@@ -152,7 +152,8 @@ class LocalEngine:
     def _define(self, work: Work) -> None:
         if work.resources.get("CPU", 0) > 1 or len(work.resources) > 1:
             self._warn_if_too_large(work)
-        if work.function not in self._known:
+        # A method runs on an actor that is there already: its handle may have come without the class.
+        if work.role != "method" and work.function not in self._known:
             self.link.append(("function", work.function, work.blob()))
             self._known.add(work.function)
         self.link.append(
@@ -337,6 +338,9 @@ class LocalEngine:
             calls = []
             with self._lock:
                 self._values[object_id] = value
+                if object_id not in self.counts:  # dropped while its value was on the way
+                    self._values.pop(object_id, None)
+                    self._waiting.pop(object_id, None)
                 for waiter in self._waiting.pop(object_id, ()):
                     self._count_down(waiter, object_id)
                     if waiter.call is not None:

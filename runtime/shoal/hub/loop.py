@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -189,7 +190,11 @@ class Hub:
     def _take(self, peer: Peer, messages: list[wire.Message]) -> None:
         for message in messages:
             handler = getattr(self, f"_on_{message[0]}")
-            handler(peer, *message[1:])
+            try:
+                handler(peer, *message[1:])
+            except Exception:
+                # One client's fault is not to be everybody's end: it loses this message, the log says which.
+                traceback.print_exc()
 
     def _driver_left(self, peer: Peer) -> None:
         self._by_fd.pop(peer.fd, None)
@@ -399,8 +404,10 @@ class Hub:
     # commands
 
     def _run_task(self, command: cmd.Run) -> None:
-        task = self.scheduler.tasks[command.task]
-        peer = self._peers[command.worker]
+        task = self.scheduler.tasks.get(command.task)
+        peer = self._peers.get(command.worker)
+        if task is None or peer is None:
+            return  # an event of the same batch has ended it
         payload, slots, environment = self._payloads[command.task]
         kind = task.kind
         self._jobs[command.worker] = task.job
@@ -412,15 +419,19 @@ class Hub:
                     peer.send(("function", kind.function, self.functions[kind.function]))
             cpus = dict(kind.shape).get("CPU", 0) // 10_000
             peer.send(
-                ("kind", kind.id, kind.function, kind.name, kind.role, kind.returns, kind.method, max(1, cpus))
-            )
+                (
+                    "kind", kind.id, kind.function, kind.name, kind.role, kind.returns, kind.method, max(1, cpus),
+                    kind.retries,
+                )
+            )  # fmt: skip
         if environment not in peer.known:
             peer.known.add(environment)
             peer.send(("environment", environment, *self._environments[environment]))
         values = tuple(self.values[d] for d in task.deps)
         peer.send(("run", task.id, kind.id, task.cell, environment, payload, slots, task.deps, values))
         self._dirty.add(peer)
-        alone = len(self.scheduler.workers[command.worker].running) == 1
+        worker = self.scheduler.workers.get(command.worker)
+        alone = worker is not None and len(worker.running) == 1
         self.recorder.pushed(task.id, command.worker, alone, time.time())
 
     def _deliver(self, command: cmd.Deliver) -> None:
