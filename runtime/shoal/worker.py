@@ -27,7 +27,6 @@ from shoal import context, current
 from shoal.engines.local import LocalEngine
 from shoal.errors import named_error, pack_error
 from shoal.exceptions import ClusterDiedError, SerializationError
-from shoal.ids import returns
 from shoal.output import OutputPipes
 from shoal.serial import NONE, Packed, pack, unpack
 from shoal.shield import WorkerShield
@@ -157,7 +156,7 @@ class Worker:
             # What it returned stands: an interrupt from here on comes too late.
             self._running = None
             ended = time.time()
-            values = self._results(kind, run.task, value)
+            values = self._results(kind, value)
         except KeyboardInterrupt:
             outcome, values = "cancelled", []
         except SystemExit:
@@ -223,7 +222,7 @@ class Worker:
             function = self._functions[kind.function] = unpack(self._blobs.pop(kind.function))
         return function
 
-    def _results(self, kind: _Kind, task: bytes, value: Any) -> list[tuple[Any, tuple[bytes, ...]]]:
+    def _results(self, kind: _Kind, value: Any) -> list[tuple[Any, tuple[bytes, ...]]]:
         if kind.role == "actor" or kind.returns == 0:
             return []
         if kind.returns == 1:
@@ -238,7 +237,6 @@ class Worker:
                 f"{kind.name}() has num_returns={kind.returns} but returned {got}: "
                 f"return a tuple or list of {kind.returns}"
             )
-        assert len(returns(task, kind.returns)) == len(value)
         return [self._result(v, kind.name) for v in value]
 
     def _result(self, value: Any, name: str) -> tuple[Any, tuple[bytes, ...]]:

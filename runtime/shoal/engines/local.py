@@ -309,15 +309,13 @@ class LocalEngine:
                                 del self._waiting[object_id]
 
     def when_ready(self, object_id: bytes, call: Callable[[], None]) -> None:
-        waiter = _Waiter(1, call)
-        unasked = False
         with self._lock:
-            if object_id not in self._values:
-                self._waiting.setdefault(object_id, []).append(waiter)
-                unasked = object_id not in self._expected
+            ready = object_id in self._values
+            unasked = not ready and object_id not in self._expected
+            if not ready:
+                self._waiting.setdefault(object_id, []).append(_Waiter(1, call))
                 self._expected.add(object_id)
-                waiter = _Waiter(2)
-        if waiter.left == 1:
+        if ready:
             call()
             return
         self.link.attend()
