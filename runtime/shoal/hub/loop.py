@@ -75,6 +75,10 @@ class Hub:
         os.rename(folder / "starting", folder / "hub.sock")
         self.epoll.register(self._listener.fileno(), select.EPOLLIN)
         self.epoll.register(zygote.fileno(), select.EPOLLIN)
+        self.handlers: dict[str, Callable[..., None]] = {
+            name.removeprefix("_on_"): getattr(self, name) for name in dir(self) if name.startswith("_on_")
+        }
+        """By a message's tag; subjects of their own add theirs."""
         self._perform: dict[type, Callable[[Any], None]] = {
             cmd.StartWorker: lambda c: self._start_worker(c.worker),
             cmd.StopWorker: lambda c: self._tell(c.worker, ("exit",)),
@@ -189,9 +193,8 @@ class Hub:
 
     def _take(self, peer: Peer, messages: list[wire.Message]) -> None:
         for message in messages:
-            handler = getattr(self, f"_on_{message[0]}")
             try:
-                handler(peer, *message[1:])
+                self.handlers[message[0]](peer, *message[1:])
             except Exception:
                 # One client's fault is not to be everybody's end: it loses this message, the log says which.
                 traceback.print_exc()
