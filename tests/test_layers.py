@@ -17,12 +17,12 @@ ROOMS = ("runtime", "widgets", "kernelext")
 # on its own floor only what the same package holds (`scheduler/*` is the package and all in it).
 # Facades and doors stand on the roof: nobody inside imports them.
 FLOORS = [
-    "exceptions feed_rows ids context counts shield shm allocator signatures output",
+    "exceptions feed_rows ids context counts shield shm allocator signatures output runs environment",
     "config current wire serial feed trace options",
     "errors refs link segments store scheduler/*",
     "engines/*",
-    "cluster worker",
-    "functions",
+    "cluster execution",
+    "functions worker",
     "actors",
     "api",
     "zygote",

@@ -15,49 +15,24 @@ import os
 import select
 import signal
 import socket
-import sys
 import threading
 import time
-import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from shoal import context, current
 from shoal.engines.local import LocalEngine
-from shoal.errors import named_error, pack_error
-from shoal.exceptions import ClusterDiedError, SerializationError
+from shoal.environment import Environments
+from shoal.exceptions import ClusterDiedError
+from shoal.execution import Execution, error_value
 from shoal.output import OutputPipes
-from shoal.serial import NONE, Packed, pack, unpack
+from shoal.runs import Kind, Run
 from shoal.shield import WorkerShield
 from shoal.wire import READ, Message
 
 HOLD_BACK = 0.002
 """Seconds that results of quick tasks may gather while more tasks wait here."""
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
-
-class _Kind(NamedTuple):
-    function: bytes
-    name: str
-    role: str
-    returns: int
-    method: str
-    threads: int
-    retries: int
-
-
-class _Run(NamedTuple):
-    """A task as the hub sends it. `values` are the dependencies' values, as many as `slots`."""
-
-    task: bytes
-    kind: bytes
-    cell: str | None
-    environment: tuple[int, int]
-    payload: Any
-    slots: tuple[int | str, ...]
-    deps: tuple[bytes, ...]
-    values: tuple[Any, ...]
 
 
 def main(number: int, task: socket.socket, control: socket.socket, pipes: list[int], folder: Path) -> int:
@@ -71,20 +46,15 @@ class Worker:
     def __init__(
         self, number: int, task: socket.socket, control: socket.socket, pipes: list[int], folder: Path
     ) -> None:
-        self._kinds: dict[bytes, _Kind] = {}
-        self._blobs: dict[bytes, bytes] = {}
-        self._functions: dict[bytes, Any] = {}
-        self._environments: dict[tuple[int, int], tuple[str, list[str], dict[str, str]]] = {}
-        self._entered: tuple[tuple[int, int], int] | None = None
-        self._instance: Any = None
+        self._kinds: dict[bytes, Kind] = {}
+        self._environments = Environments()
         self._lock = threading.Lock()
-        self._queue: collections.deque[_Run] = collections.deque()
+        self._queue: collections.deque[Run] = collections.deque()
         self._cancelled: set[bytes] = set()
         self._running: bytes | None = None
         self._interrupted: bytes | None = None
         self._blocked = 0
         self._ending = False
-        self._loop: Any = None
         self._sent_at = 0.0
         self._main = threading.get_ident()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -102,6 +72,7 @@ class Worker:
             blocking=self._blocking,
             attend=False,
         )
+        self._execution = Execution(self.engine)
         self._control = control
         current.set_engine(self.engine)
         context.on_display(self._send_display)
@@ -131,7 +102,7 @@ class Worker:
             self._output.drain()
             link.flush()
             return leaving.code if isinstance(leaving.code, int) else 0 if leaving.code is None else 1
-        self._instance = None
+        self._execution.instance = None
         atexit._run_exitfuncs()
         self._output.drain()
         link.flush()
@@ -140,7 +111,7 @@ class Worker:
     def _has_work(self) -> bool:
         return bool(self._queue) or self._ending
 
-    def _execute(self, run: _Run) -> None:
+    def _execute(self, run: Run) -> None:
         kind = self._kinds[run.kind]
         context.set_cell(run.cell)
         context.set_task(run.task)
@@ -150,13 +121,13 @@ class Worker:
         try:
             if run.task in self._cancelled:
                 raise KeyboardInterrupt
-            self._enter_environment(run.environment, kind.threads)
+            self._environments.enter(run.environment, kind.threads)
             started = time.time()
-            value = self._call(kind, run)
+            value = self._execution.call(kind, run)
             # What it returned stands: an interrupt from here on comes too late.
             self._running = None
             ended = time.time()
-            values = self._results(kind, value)
+            values = self._execution.results(kind, value)
         except KeyboardInterrupt:
             outcome, values = "cancelled", []
         except SystemExit:
@@ -165,7 +136,7 @@ class Worker:
             outcome, error_name = "error", type(error).__name__
             if kind.role == "actor":
                 error_name = f"{type(error).__name__}: {error}"
-            values = [self._error(error, kind.name)] * max(1, kind.returns)
+            values = [error_value(error, kind.name)] * max(1, kind.returns)
         self._running = None
         self._cancelled.discard(run.task)
         if outcome != "ok":
@@ -184,89 +155,6 @@ class Worker:
             self._sent_at = now
             link.flush()
 
-    def _call(self, kind: _Kind, run: _Run) -> Any:
-        if type(run.payload) is bytes:
-            args, kwargs = unpack(run.payload)
-        else:
-            args, kwargs = unpack(*run.payload)
-        if run.slots:
-            filled = list(args)
-            for slot, dep, value in zip(run.slots, run.deps, run.values, strict=True):
-                loaded = self.engine.load(dep, value)
-                if isinstance(slot, int):
-                    filled[slot] = loaded
-                else:
-                    kwargs[slot] = loaded
-            args = tuple(filled)
-        if kind.role == "actor":
-            self._instance = self._function(kind)(*args, **kwargs)
-            return None
-        if kind.role == "method":
-            value = getattr(self._instance, kind.method)(*args, **kwargs)
-        else:
-            value = self._function(kind)(*args, **kwargs)
-        if type(value) is types.CoroutineType:
-            value = self._run_coroutine(value)
-        return value
-
-    def _run_coroutine(self, coroutine: Any) -> Any:
-        import asyncio
-
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-        return self._loop.run_until_complete(coroutine)
-
-    def _function(self, kind: _Kind) -> Any:
-        function = self._functions.get(kind.function)
-        if function is None:
-            function = self._functions[kind.function] = unpack(self._blobs.pop(kind.function))
-        return function
-
-    def _results(self, kind: _Kind, value: Any) -> list[tuple[Any, tuple[bytes, ...]]]:
-        if kind.role == "actor" or kind.returns == 0:
-            return []
-        if kind.returns == 1:
-            if value is None:
-                return [(("i", NONE, ()), ())]
-            return [self._result(value, kind.name)]
-        if isinstance(value, types.GeneratorType):
-            value = list(value)
-        if not isinstance(value, (tuple, list)) or len(value) != kind.returns:
-            got = f"{len(value)} values" if isinstance(value, (tuple, list)) else type(value).__name__
-            raise ValueError(
-                f"{kind.name}() has num_returns={kind.returns} but returned {got}: "
-                f"return a tuple or list of {kind.returns}"
-            )
-        return [self._result(v, kind.name) for v in value]
-
-    def _result(self, value: Any, name: str) -> tuple[Any, tuple[bytes, ...]]:
-        packed = pack(value, f"what {name}() returned")
-        return self.engine.place(packed), packed.contained
-
-    def _error(self, error: BaseException, name: str) -> tuple[Any, tuple[bytes, ...]]:
-        try:
-            packed: Packed = pack_error(error, name)
-        except SerializationError as second:
-            packed = named_error("TaskError", str(second))
-        return ("e", packed.stream, [bytes(b) for b in packed.buffers]), packed.contained
-
-    def _enter_environment(self, number: tuple[int, int], threads: int) -> None:
-        """Be as the submitter was: its folder, import path and environment variables; BLAS as the task's CPUs say."""
-        if self._entered == (number, threads):
-            return
-        cwd, path, environ = self._environments[number]
-        environ = {**dict.fromkeys(THREADS, str(threads)), **environ}
-        if dict(os.environ) != environ:
-            os.environ.clear()
-            os.environ.update(environ)
-        sys.path[:] = path
-        if cwd:
-            with contextlib.suppress(OSError):
-                os.chdir(cwd)
-        if self._entered is not None and self._entered[1] != threads and "threadpoolctl" in sys.modules:
-            sys.modules["threadpoolctl"].threadpool_limits(threads)
-        self._entered = (number, threads)
-
     # messages
 
     def _take_message(self, message: Message) -> None:
@@ -274,13 +162,13 @@ class Worker:
         tag = message[0]
         if tag == "run":
             with self._lock:
-                self._queue.append(_Run(*message[1:]))
+                self._queue.append(Run(*message[1:]))
         elif tag == "kind":
-            self._kinds[message[1]] = _Kind(*message[2:])
+            self._kinds[message[1]] = Kind(*message[2:])
         elif tag == "function":
-            self._blobs[message[1]] = message[2]
+            self._execution.define(*message[1:])
         elif tag == "environment":
-            self._environments[message[1]] = message[2:]
+            self._environments.define(*message[1:])
         elif tag == "interrupt":
             self._interrupt(message[1])
         elif tag == "take_back":
