@@ -15,6 +15,7 @@
     │   ├── ClusterDiedError         the hub is gone
     │   ├── ClusterNotFoundError     no cluster of that name
     │   └── EngineUnavailable        the engine cannot run here; says what to install
+    ├── RuntimeEnvSetupError         a runtime_env could not be set up; says what the tool said
     ├── UnschedulableError           asks for more than there is
     ├── SerializationError           (also TypeError) a value cannot travel; says which and why
     ├── ShoalTypeError               (also TypeError) called with the wrong kind of thing
@@ -104,6 +105,10 @@ class EngineUnavailable(ClusterError):
 
 class UnschedulableError(ShoalError, ValueError):
     """The work asks for more than the cluster has."""
+
+
+class RuntimeEnvSetupError(ShoalError):
+    """A runtime environment could not be set up: no task or actor can run in it."""
 
 
 class SerializationError(ShoalError, TypeError):

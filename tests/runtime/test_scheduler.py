@@ -18,11 +18,13 @@ from shoal.scheduler import commands as cmd
 from shoal.scheduler import events as ev
 from shoal.scheduler.resources import UNIT, shape_of
 from shoal.scheduler.state import Scheduler
-from shoal.scheduler.tables import ACTOR, ALIVE, DEAD, LEASED, Kind
+from shoal.scheduler.tables import ACTOR, ALIVE, DEAD, LEASED, QUEUED, Kind
 
 DRIVERS = (-2, -3)
 CELL = "s/c/1"
 CPUS = 2
+ENVS = ("", "", "red", "blue")
+"""Runtime environments, with none twice as likely."""
 
 
 def kind(name: str, role: str = "task", cpus: float = 1, returns: int = 1, retries: int = 0) -> Kind:
@@ -46,6 +48,7 @@ class World(RuleBasedStateMachine):
         self.now = 0.0
         self.count = 0
         self.starting: list[int] = []
+        self.envs: dict[int, str] = {}
         self.workers: dict[int, list[bytes]] = {}
         self.blocked: set[int] = set()
         self.asked_back: dict[int, list[tuple[bytes, ...]]] = {}
@@ -74,13 +77,16 @@ class World(RuleBasedStateMachine):
 
     def carry_out(self, command: cmd.Command) -> None:
         match command:
-            case cmd.StartWorker(worker):
+            case cmd.StartWorker(worker, env):
                 self.starting.append(worker)
+                self.envs[worker] = env
             case cmd.Run(worker, task):
                 assert not self.ended[task], "run after its end"
                 assert all(task not in queue for queue in self.workers.values()), "with two workers at once"
                 deps = self.scheduler.tasks[task].deps
                 assert all(self.scheduler.objects.table[d].ready for d in deps), "run before its arguments"
+                record = self.scheduler.tasks[task]
+                assert record.kind.role == "method" or record.env == self.envs[worker], "in another environment"
                 self.workers[worker].append(task)
             case cmd.TakeBack(worker, tasks):
                 self.asked_back.setdefault(worker, []).append(tasks)
@@ -106,14 +112,14 @@ class World(RuleBasedStateMachine):
         return b"world---" + self.count.to_bytes(6, "big") + b"\0\0"
 
     def submit(self, k: Kind, client: int, deps: tuple[bytes, ...] = (), parent: bytes | None = None,
-               actor: bytes | None = None, job: int | None = None) -> bytes:  # fmt: skip
+               actor: bytes | None = None, job: int | None = None, env: str = "") -> bytes:  # fmt: skip
         task = self.new_id()
         self.submitted[task] = k
         if k.role != "actor":
             for i in range(k.returns):
                 self.objects[task[:14] + i.to_bytes(2, "big")] = client
         job = client if job is None else job
-        self.do(ev.Submitted(task, k.id, client, job, CELL, parent, actor, deps, ()))
+        self.do(ev.Submitted(task, k.id, client, job, CELL, parent, actor, deps, (), env))
         return task
 
     def drivers(self) -> list[int]:
@@ -125,12 +131,12 @@ class World(RuleBasedStateMachine):
     # what may happen
 
     @precondition(lambda self: self.drivers())
-    @rule(data=st.data(), k=st.sampled_from(TASKS))
-    def submits(self, data: Any, k: Kind) -> None:
+    @rule(data=st.data(), k=st.sampled_from(TASKS), env=st.sampled_from(ENVS))
+    def submits(self, data: Any, k: Kind, env: str) -> None:
         client = data.draw(st.sampled_from(self.drivers()))
         mine = self.held(client)
         deps = tuple(data.draw(st.lists(st.sampled_from(mine), max_size=2))) if mine else ()
-        self.submit(k, client, deps)
+        self.submit(k, client, deps, env=env)
 
     @precondition(lambda self: self.starting)
     @rule(data=st.data())
@@ -139,6 +145,13 @@ class World(RuleBasedStateMachine):
         self.starting.remove(worker)
         self.workers[worker] = []
         self.do(ev.WorkerReady(worker))
+
+    @rule(env=st.sampled_from(ENVS[2:]))
+    def an_environment_fails(self, env: str) -> None:
+        self.starting = [w for w in self.starting if self.envs[w] != env]
+        self.do(ev.EnvironmentFailed(env, "a test"))
+        assert not any(t.env == env and t.state == QUEUED and t.kind.role != "method"
+                       for t in self.scheduler.tasks.values())  # fmt: skip
 
     def busy(self) -> list[int]:
         return [w for w, queue in self.workers.items() if queue and w not in self.doomed]
@@ -243,13 +256,13 @@ class World(RuleBasedStateMachine):
         self.do(ev.Released(client, (object_id,)))
 
     @precondition(lambda self: self.drivers())
-    @rule(data=st.data())
-    def makes_an_actor(self, data: Any) -> None:
+    @rule(data=st.data(), env=st.sampled_from(ENVS))
+    def makes_an_actor(self, data: Any, env: str) -> None:
         client = data.draw(st.sampled_from(self.drivers()))
         actor = self.new_id()
         self.actors.append(actor)
         self.objects[actor] = client
-        self.submit(CLASS, client, actor=actor)
+        self.submit(CLASS, client, actor=actor, env=env)
 
     @precondition(lambda self: self.actors and self.drivers())
     @rule(data=st.data())

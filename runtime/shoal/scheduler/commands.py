@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 
 class StartWorker(NamedTuple):
+    """`env` is the key of the runtime environment it is for; empty for none."""
+
     worker: int
+    env: str = ""
 
 
 class StopWorker(NamedTuple):

@@ -33,6 +33,7 @@ class Submitted(NamedTuple):
     actor: bytes | None
     deps: tuple[bytes, ...]
     holds: tuple[bytes, ...]
+    env: str = ""
 
 
 class WorkerReady(NamedTuple):
@@ -42,6 +43,13 @@ class WorkerReady(NamedTuple):
 class WorkerDied(NamedTuple):
     worker: int
     reason: str
+
+
+class EnvironmentFailed(NamedTuple):
+    """A runtime environment could not be set up: what waits for a worker in it fails."""
+
+    env: str
+    message: str
 
 
 class Finished(NamedTuple):
@@ -123,6 +131,7 @@ Event = (
     | Submitted
     | WorkerReady
     | WorkerDied
+    | EnvironmentFailed
     | Finished
     | Returned
     | Blocked

@@ -8,10 +8,10 @@ like, and jobs take turns.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping
 
-from shoal.scheduler.commands import Command, Run, StartWorker, StopWorker, TakeBack
+from shoal.scheduler.commands import Command, KillWorker, Run, StartWorker, StopWorker, TakeBack
 from shoal.scheduler.resources import Resources, only_cpu
 from shoal.scheduler.tables import (
     ACTOR,
@@ -36,7 +36,8 @@ SURPLUS = 2.0
 """Seconds that an idle worker beyond the number of CPUs is kept."""
 MAX_WORKERS = 1000
 
-Queue = tuple[int, Shape]
+Queue = tuple[int, Shape, str]
+"""Job, demand and runtime environment: what tasks that share a queue and a lease have in common."""
 
 
 class Placement:
@@ -59,17 +60,18 @@ class Placement:
         self._pool = pool
         self.resources = Resources(total)
         self.workers: dict[int, Worker] = {}
-        self._idle: dict[int, Worker] = {}
+        self._idle: dict[str, dict[int, Worker]] = {}
+        """By runtime environment."""
         self._queues: OrderedDict[Queue, deque[bytes]] = OrderedDict()
         self._leases: dict[Queue, list[Worker]] = {}
-        self._starting = 0
+        self._starting: Counter[str] = Counter()
         self._last = 0
 
     # queues
 
     def enqueue(self, task: Task, front: bool = False) -> None:
         task.state, task.worker = QUEUED, None
-        queue = self._queues.setdefault((task.job, task.kind.shape), deque())
+        queue = self._queues.setdefault((task.job, task.kind.shape, task.env), deque())
         if front:
             queue.appendleft(task.id)
         else:
@@ -79,17 +81,18 @@ class Placement:
         """Give out what can be given out."""
         for key in list(self._queues):
             queue = self._queues[key]
-            shape = key[1]
+            _, shape, env = key
+            idle = self._idle.get(env, {})
             granted = False
             while queue:
                 task = self._tasks.get(queue[0])
                 if task is None or task.state != QUEUED:
                     queue.popleft()
                     continue
-                if not self._idle or not self.resources.fits(shape):
+                if not idle or not self.resources.fits(shape):
                     break
                 queue.popleft()
-                worker = self._idle.pop(next(reversed(self._idle)))
+                worker = idle.pop(next(reversed(idle)))
                 if task.kind.role == "actor":
                     self._place_actor(task, worker)
                 else:
@@ -104,8 +107,8 @@ class Placement:
                 continue
             if granted:
                 self._queues.move_to_end(key)
-            if not self._idle:
-                self._grow(shape, len(queue))
+            if not idle:
+                self._grow(shape, env, len(queue))
 
     def push(self, worker: Worker, task: Task) -> None:
         task.state, task.worker = PUSHED, worker.id
@@ -137,7 +140,7 @@ class Placement:
     # leases
 
     def _lease(self, worker: Worker, key: Queue) -> None:
-        worker.state, (worker.job, worker.shape) = LEASED, key
+        worker.state, (worker.job, worker.shape, _) = LEASED, key
         self.resources.take(key[1])
         self._leases.setdefault(key, []).append(worker)
 
@@ -148,7 +151,7 @@ class Placement:
             self._make_idle(worker)
 
     def _unlease(self, worker: Worker) -> None:
-        key = (worker.job, worker.shape)
+        key = (worker.job, worker.shape, worker.env)
         self.give_held(worker)
         leased = self._leases[key]
         leased.remove(worker)
@@ -187,45 +190,61 @@ class Placement:
 
     def fill_pool(self) -> None:
         """Start workers up to the number of CPUs."""
-        alive = sum(w.state not in (ACTOR, ENDING) for w in self.workers.values())
+        alive = sum(w.state not in (ACTOR, ENDING) and not w.env for w in self.workers.values())
         for _ in range(self._pool - alive):
             self._start()
 
-    def _start(self) -> None:
+    def _start(self, env: str = "") -> None:
         self._last += 1
-        self.workers[self._last] = Worker(self._last)
-        self._starting += 1
-        self._out.append(StartWorker(self._last))
+        self.workers[self._last] = Worker(self._last, env=env)
+        self._starting[env] += 1
+        self._out.append(StartWorker(self._last, env))
 
-    def _grow(self, shape: Shape, wanted: int) -> None:
+    def _grow(self, shape: Shape, env: str, wanted: int) -> None:
         room = min((self.resources.free.get(n, 0) // a for n, a in shape), default=4 * self._pool + 16)
         if not shape:  # tasks that need nothing are bounded by the number of processes alone
             room -= sum(w.state == LEASED and not w.shape for w in self.workers.values())
-        for _ in range(min(wanted, room) - self._starting):
+        for _ in range(min(wanted, room) - self._starting[env]):
             if len(self.workers) >= MAX_WORKERS:
                 return
-            self._start()
+            self._start(env)
 
     def ready(self, worker: Worker) -> None:
-        self._starting -= 1
+        self._starting[worker.env] -= 1
         self._make_idle(worker)
 
     def _make_idle(self, worker: Worker) -> None:
         worker.state, worker.shape = IDLE, ()
         worker.taking_back = False
         worker.idle_since = None
-        self._idle[worker.id] = worker
+        self._idle.setdefault(worker.env, {})[worker.id] = worker
 
     def lose(self, worker: Worker) -> None:
         """It died: what it held is free."""
-        self._idle.pop(worker.id, None)
+        self._drop_idle(worker)
         if worker.state == STARTING:
-            self._starting -= 1
+            self._starting[worker.env] -= 1
         elif worker.state == LEASED:
             self._unlease(worker)
         elif worker.state == ACTOR:
             self.give_held(worker)
         del self.workers[worker.id]
+
+    def _drop_idle(self, worker: Worker) -> None:
+        idle = self._idle.get(worker.env, {})
+        if idle.pop(worker.id, None) is not None and not idle:
+            del self._idle[worker.env]
+
+    def give_up(self, env: str) -> list[Task]:
+        """No worker can be had in this environment: those that were to start are none, and what waited is returned."""
+        for worker in [w for w in self.workers.values() if w.env == env and w.state == STARTING]:
+            self.lose(worker)
+            self._out.append(KillWorker(worker.id))
+        waiting = []
+        for key in [k for k in self._queues if k[2] == env]:
+            found = (self._tasks.get(task_id) for task_id in self._queues.pop(key))
+            waiting += [task for task in found if task is not None and task.state == QUEUED]
+        return waiting
 
     # time
 
@@ -234,7 +253,7 @@ class Placement:
         """In how many seconds a look is wanted: at tasks that lie ahead, or at workers too many."""
         if any(len(w.running) > 1 for w in self.workers.values()):
             return OVERDUE
-        if len(self._idle) > self._pool:
+        if self._surplus() > 0:
             return SURPLUS
         return None
 
@@ -242,7 +261,7 @@ class Placement:
         for worker in self.workers.values():
             if len(worker.running) > 1 and worker.state == LEASED:
                 self._watch_head(worker, now)
-        if len(self._idle) > self._pool:
+        if self._surplus() > 0:
             self._stop_surplus(now)
 
     def _watch_head(self, worker: Worker, now: float) -> None:
@@ -255,14 +274,18 @@ class Placement:
                 task.kind.seconds = max(task.kind.seconds or 0.0, now - worker.head_since)
             self.take_back(worker)
 
+    def _surplus(self) -> int:
+        return sum(len(idle) for idle in self._idle.values()) - self._pool
+
     def _stop_surplus(self, now: float) -> None:
         surplus = []
-        for worker in self._idle.values():
+        # Those of runtime environments first: the pool is for everybody.
+        for worker in (w for env in sorted(self._idle, reverse=True) for w in self._idle[env].values()):
             if worker.idle_since is None:
                 worker.idle_since = now
             elif now - worker.idle_since >= SURPLUS:
                 surplus.append(worker)
-        for worker in surplus[: len(self._idle) - self._pool]:
-            del self._idle[worker.id]
+        for worker in surplus[: self._surplus()]:
+            self._drop_idle(worker)
             worker.state = ENDING
             self._out.append(StopWorker(worker.id))

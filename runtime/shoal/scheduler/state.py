@@ -71,6 +71,7 @@ class Scheduler:
             ev.Submitted: self._submitted,
             ev.WorkerReady: self._worker_ready,
             ev.WorkerDied: self._worker_died,
+            ev.EnvironmentFailed: self._environment_failed,
             ev.Finished: self._finished,
             ev.Returned: self._returned,
             ev.Blocked: self._blocked,
@@ -146,7 +147,7 @@ class Scheduler:
         kind = self.kinds[e.kind]
         task = Task(
             e.task, kind, e.client, e.job, e.cell, e.parent, e.actor, e.deps, e.holds,
-            self._return_ids(e.task, kind), kind.retries,
+            self._return_ids(e.task, kind), kind.retries, env=e.env,
         )  # fmt: skip
         self.tasks[task.id] = task
         if e.cell is not None:
@@ -204,6 +205,10 @@ class Scheduler:
             self.clients.add(e.worker)
             self.objects.join(e.worker)
             self.placement.ready(worker)
+
+    def _environment_failed(self, e: ev.EnvironmentFailed) -> None:
+        for task in self.placement.give_up(e.env):
+            self._fail(task, "RuntimeEnvSetupError", e.message)
 
     def _blocked(self, e: ev.Blocked) -> None:
         worker = self.workers.get(e.worker)
@@ -328,7 +333,7 @@ class Scheduler:
 
     def _fail(self, task: Task, error: str, message: str) -> None:
         if task.kind.role == "actor":
-            self._actor_failed(task, message)
+            self._actor_failed(task, message, error)
         else:
             self.out.append(Fail(task.returns, error, message))
         self._settle(task, (), error)
@@ -425,9 +430,11 @@ class Scheduler:
         self.objects.unpin(actor.id)
         self._send_calls(actor)
 
-    def _actor_failed(self, task: Task, message: str) -> None:
+    def _actor_failed(self, task: Task, message: str, error: str = "") -> None:
         """Its creation came to nothing before it ran."""
         actor = self.actors.table[task.actor or b""]
+        if error == "RuntimeEnvSetupError":
+            actor.error = error
         if actor.state != DEAD:
             self._end_actor(actor, message, KillWorker)
 
@@ -435,7 +442,8 @@ class Scheduler:
         actor = self.actors.table.get(task.actor or b"")
         if actor is None or actor.state == DEAD:
             reason = "it ended with its last handle" if actor is None else actor.reason
-            self._fail(task, "ActorDiedError", f"{task.kind.name}(): the actor is dead: {reason}")
+            error = "ActorDiedError" if actor is None else actor.error
+            self._fail(task, error, f"{task.kind.name}(): the actor is dead: {reason}")
             return
         self.objects.pin(actor.id)
         task.holds = (*task.holds, actor.id)
@@ -490,7 +498,7 @@ class Scheduler:
                 self._settle(task, (), "ActorDiedError")
                 self.objects.unpin(actor.id)
             else:
-                self._fail(task, "ActorDiedError", f"{task.kind.name}(): the actor is dead: {reason}")
+                self._fail(task, actor.error, f"{task.kind.name}(): the actor is dead: {reason}")
 
     # looking in
 

@@ -64,6 +64,8 @@ class Task:
     worker: int | None = None
     cancelled: bool = False
     children: set[bytes] = field(default_factory=set)
+    env: str = ""
+    """Key of the runtime environment that its worker must be in; empty for none."""
 
 
 @dataclass(slots=True)
@@ -84,6 +86,8 @@ class Object:
 class Worker:
     id: int
     state: str = STARTING
+    env: str = ""
+    """The runtime environment it was made for: it never serves another."""
     job: int = 0
     shape: Shape = ()
     running: dict[bytes, None] = field(default_factory=dict)
@@ -107,3 +111,5 @@ class Actor:
     mailboxes: dict[int, deque[bytes]] = field(default_factory=dict)
     """Calls not yet sent, by caller: each caller's go out in their order."""
     reason: str = ""
+    error: str = "ActorDiedError"
+    """What its calls fail with once it is dead."""
