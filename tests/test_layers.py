@@ -22,7 +22,7 @@ FLOORS = [
     "errors refs link segments store scheduler/*",
     "engines/*",
     "cluster execution",
-    "functions worker",
+    "functions lifecycle worker",
     "actors",
     "api",
     "zygote",

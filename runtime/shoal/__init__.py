@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from shoal.api import cancel as cancel
     from shoal.api import cluster_resources as cluster_resources
     from shoal.api import get as get
-    from shoal.api import init as init
-    from shoal.api import is_initialized as is_initialized
     from shoal.api import kill as kill
     from shoal.api import nodes as nodes
     from shoal.api import put as put
     from shoal.api import remote as remote
-    from shoal.api import shutdown as shutdown
     from shoal.api import timeline as timeline
     from shoal.api import wait as wait
+    from shoal.lifecycle import init as init
+    from shoal.lifecycle import is_initialized as is_initialized
+    from shoal.lifecycle import shutdown as shutdown
     from shoal.refs import ObjectRef as ObjectRef
 
 _WHERE = {
@@ -44,14 +44,14 @@ _WHERE = {
     "cluster_resources": "shoal.api",
     "get": "shoal.api",
     "get_actor": "shoal.actors",
-    "init": "shoal.api",
-    "is_initialized": "shoal.api",
+    "init": "shoal.lifecycle",
+    "is_initialized": "shoal.lifecycle",
     "kill": "shoal.api",
     "method": "shoal.actors",
     "nodes": "shoal.api",
     "put": "shoal.api",
     "remote": "shoal.api",
-    "shutdown": "shoal.api",
+    "shutdown": "shoal.lifecycle",
     "timeline": "shoal.api",
     "wait": "shoal.api",
 }

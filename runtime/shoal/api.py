@@ -2,118 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
-from shoal import cluster, trace
 from shoal import options as opts
+from shoal import trace
 from shoal.actors import ActorClass, ActorHandle
-from shoal.cluster import Cluster, engine
-from shoal.exceptions import AlreadyInitializedError, ShoalTypeError, ShoalValueError
+from shoal.cluster import engine
+from shoal.exceptions import ClusterDiedError, ShoalTypeError, ShoalValueError
 from shoal.functions import RemoteFunction
 from shoal.refs import ObjectRef
 
 T = TypeVar("T")
-
-
-class Context:
-    """What `init` returns: the cluster; as a context manager it shuts it down at the end."""
-
-    def __init__(self, joined: Cluster, arguments: tuple[Any, ...]) -> None:
-        self._cluster = joined
-        self._arguments = arguments
-
-    @property
-    def address(self) -> str:
-        """The name by which others join: `shoal.init(address)`."""
-        return self._cluster.name
-
-    def disconnect(self) -> None:
-        if cluster.current() is self._cluster:
-            shutdown()
-
-    def __enter__(self) -> Context:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.disconnect()
-
-    def __repr__(self) -> str:
-        if not self._cluster.alive or cluster.current() is not self._cluster:
-            return f"shoal cluster {self.address} (left)"
-        total, free = self._cluster.engine.query("resources")
-        return f"shoal cluster {self.address}: {free.get('CPU', 0):g} of {total.get('CPU', 0):g} CPUs free"
-
-
-class _Inited:
-    context: Context | None = None
-
-
-_inited = _Inited()
-
-
-def init(
-    address: str | None = None,
-    *,
-    num_cpus: int | None = None,
-    num_gpus: int | None = None,
-    resources: dict[str, float] | None = None,
-    object_store_memory: int | None = None,
-    ignore_reinit_error: bool = False,
-    **unknown: Any,
-) -> Context:
-    """Start a cluster on this machine, or connect to one.
-
-    Args: `address` None or "local" starts one, "auto" joins the youngest of yours, a name joins that one, "inline" runs
-    everything in this thread. `num_cpus` tasks run at once; `object_store_memory` in bytes. Run again in a notebook
-    with equal arguments it returns the same context; in a script it raises RuntimeError, unless told to ignore that.
-    """
-    if unknown:
-        raise ShoalValueError(
-            f"init() has no option {sorted(unknown)[0]!r}; there are: address, num_cpus, num_gpus, resources, "
-            "object_store_memory, ignore_reinit_error"
-        )
-    arguments = (address, num_cpus, num_gpus, tuple((resources or {}).items()), object_store_memory)
-    here = cluster.current()
-    if here is not None and here.alive:
-        before = _inited.context
-        if before is not None and before._cluster is here:
-            if ignore_reinit_error or (cluster.interactive() and before._arguments == arguments):
-                return before
-        elif ignore_reinit_error or (cluster.interactive() and arguments == (None, None, None, (), None)):
-            _inited.context = Context(here, arguments)
-            return _inited.context
-        raise AlreadyInitializedError(
-            f"this program uses the cluster {here.name} already: call shoal.shutdown() first, "
-            "or pass ignore_reinit_error=True"
-        )
-    if here is not None:
-        cluster.leave()
-    address = address or os.environ.get("SHOAL_ADDRESS")
-    if address == "inline":
-        made = cluster.inline()
-    elif address in (None, "local"):
-        made = cluster.start(cpus=num_cpus, gpus=num_gpus or 0, store=object_store_memory, resources=resources)
-    else:
-        if any(v is not None for v in (num_cpus, num_gpus, resources, object_store_memory)):
-            raise ShoalValueError("the sizes of a cluster are set where it is started: leave them out with an address")
-        made = cluster.connect_to(address)
-    cluster.use(made)
-    _inited.context = Context(made, arguments)
-    return _inited.context
-
-
-def shutdown() -> None:
-    """Leave the cluster, and end it if this program started it. Harmless when there is none."""
-    cluster.leave()
-    _inited.context = None
-
-
-def is_initialized() -> bool:
-    """Whether this program has a cluster that lives."""
-    here = cluster.current()
-    return here is not None and here.alive
 
 
 @overload
@@ -164,7 +64,7 @@ def get(refs: Any, *, timeout: float | None = None) -> Any:
     for ref in refs:
         if not isinstance(ref, ObjectRef):
             raise ShoalTypeError(f"get() takes ObjectRefs; the list holds {type(ref).__name__}")
-    return _engine_of(refs[0]).get([r.binary() for r in refs], timeout)
+    return _engine_of(*refs).get([r.binary() for r in refs], timeout)
 
 
 def wait(
@@ -186,7 +86,7 @@ def wait(
     if num_returns < 1 or num_returns > len(refs):
         raise ShoalValueError(f"num_returns={num_returns} of {len(refs)} refs: give a number from 1 to {len(refs)}")
     ids = [r.binary() for r in refs]
-    done = _engine_of(refs[0]).wait(ids, num_returns, timeout)
+    done = _engine_of(*refs).wait(ids, num_returns, timeout)
     ready: list[ObjectRef[Any]] = []
     rest: list[ObjectRef[Any]] = []
     for ref, object_id in zip(refs, ids, strict=True):
@@ -211,8 +111,12 @@ def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
     _engine_of(actor._ref).kill(actor._ref.binary())
 
 
-def _engine_of(ref: ObjectRef[Any]) -> Any:
-    return ref._engine
+def _engine_of(first: ObjectRef[Any], *others: ObjectRef[Any]) -> Any:
+    engine = first._engine
+    for ref in others:
+        if ref._engine is not engine:
+            raise ClusterDiedError("refs of two clusters: those of the one that was shut down are gone")
+    return engine
 
 
 def cluster_resources() -> dict[str, float]:

@@ -14,7 +14,8 @@
     │   ├── AlreadyInitializedError  (also RuntimeError) this program has a cluster already
     │   ├── ClusterDiedError         the hub is gone
     │   ├── ClusterNotFoundError     no cluster of that name
-    │   └── EngineUnavailable        the engine cannot run here; says what to install
+    │   ├── EngineUnavailable        the engine cannot run here; says what to install
+    │   └── InitOptionError          (also RuntimeError and ValueError) init() has no such option; says which it has
     ├── RuntimeEnvSetupError         a runtime_env could not be set up; says what the tool said
     ├── UnschedulableError           asks for more than there is
     ├── SerializationError           (also TypeError) a value cannot travel; says which and why
@@ -101,6 +102,10 @@ class ClusterNotFoundError(ClusterError):
 
 class EngineUnavailable(ClusterError):
     """The engine cannot run here."""
+
+
+class InitOptionError(ClusterError, RuntimeError, ValueError):
+    """`init` was called with an option that it does not have."""
 
 
 class UnschedulableError(ShoalError, ValueError):

@@ -7,7 +7,7 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from shoal import api, cluster
+from shoal import cluster, lifecycle
 from shoal.config import default_cpus
 from shoal.exceptions import ClusterDiedError, ClusterError
 from shoal_kernelext.interrupt import counted
@@ -101,7 +101,7 @@ class ClusterMagic:
         if alone and here.folder is not None:
             with contextlib.suppress(ClusterDiedError):  # it may be gone before it has answered
                 here.engine.query("stop")
-        api.shutdown()
+        lifecycle.shutdown()
         stopped = alone or name not in cluster.running_names()
         print(f"stopped the cluster {name}" if stopped else f"left the cluster {name}, which goes on")
 

@@ -1,0 +1,162 @@
+"""A program's cluster, from `init` to `shutdown`. https://docs.ray.io/en/latest/ray-core/api/core.html"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import platform
+from typing import TYPE_CHECKING, Any
+
+from shoal import cluster, current
+from shoal.exceptions import AlreadyInitializedError, InitOptionError, ShoalValueError
+
+if TYPE_CHECKING:
+    from shoal.engines.base import Engine
+
+RAY = "2.60.0"
+"""The release of Ray whose API this follows, for scripts that ask."""
+ONLY_RAYS = frozenset(
+    """include_dashboard dashboard_host dashboard_port configure_logging logging_level logging_format logging_config
+    log_to_driver enable_resource_isolation cgroup_path system_reserved_cpu system_reserved_memory proxy_server_url
+    _system_config _temp_dir _metrics_export_port _node_ip_address _driver_object_store_memory _plasma_directory
+    _redis_username _redis_password _enable_object_reconstruction _tracing_startup_hook _skip_env_hook _node_name
+    _object_spilling_directory _memory""".split()
+)
+"""Options of Ray's own daemons and of its log files: taken, so that scripts run unchanged, and without effect here."""
+
+
+class Context:
+    """What `init` returns: the cluster; as a context manager it shuts it down at the end.
+
+    Follows https://docs.ray.io/en/latest/ray-core/api/doc/ray.init.html
+    """
+
+    dashboard_url: str | None = None
+    python_version = platform.python_version()
+    ray_version = RAY
+
+    def __init__(self, engine: Engine, name: str, arguments: tuple[Any, ...]) -> None:
+        self._engine = engine
+        self._arguments = arguments
+        self.address = name
+        """The name by which others join: `shoal.init(address)`."""
+
+    @property
+    def address_info(self) -> dict[str, Any]:
+        """Ray's keys that mean something here."""
+        return {
+            "address": self.address,
+            "gcs_address": self.address,
+            "node_ip_address": "127.0.0.1",
+            "node_id": self._engine.query("nodes")[0]["NodeID"],
+            "webui_url": self.dashboard_url,
+        }
+
+    def disconnect(self) -> None:
+        if current.peek() is self._engine:
+            shutdown()
+
+    def __enter__(self) -> Context:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.disconnect()
+
+    def __getitem__(self, key: str) -> Any:
+        return self.address_info[key]
+
+    def __repr__(self) -> str:
+        if not self._engine.alive or current.peek() is not self._engine:
+            return f"shoal cluster {self.address} (left)"
+        total, free = self._engine.query("resources")
+        return f"shoal cluster {self.address}: {free.get('CPU', 0):g} of {total.get('CPU', 0):g} CPUs free"
+
+
+class _Inited:
+    context: Context | None = None
+
+
+_inited = _Inited()
+
+
+def init(
+    address: str | None = None,
+    *,
+    num_cpus: int | None = None,
+    num_gpus: int | None = None,
+    resources: dict[str, float] | None = None,
+    object_store_memory: int | None = None,
+    local_mode: bool = False,
+    ignore_reinit_error: bool = False,
+    **others: Any,
+) -> Context:
+    """Start a cluster on this machine, or connect to one.
+
+    Args: `address` None or "local" starts one, "auto" joins the youngest of yours, a name joins that one, "inline" (or
+    `local_mode`) runs everything in this thread. `num_cpus` tasks run at once; `object_store_memory` in bytes. Run
+    again in a notebook with equal arguments it returns the same context; in a script it raises RuntimeError, unless
+    told to ignore that. Options of Ray's dashboard, logs and daemons are taken and have no effect.
+    """
+    _check(others)
+    arguments = (address, num_cpus, num_gpus, tuple((resources or {}).items()), object_store_memory, local_mode)
+    plain = (None, None, None, (), None, False)
+    here = current.peek()
+    if here is not None and here.alive:
+        before = _inited.context
+        if before is not None and before._engine is here:
+            if ignore_reinit_error or (cluster.interactive() and before._arguments == arguments):
+                return before
+        elif ignore_reinit_error or (cluster.interactive() and arguments == plain):
+            return _joined(here, arguments)
+        raise AlreadyInitializedError(
+            "init() was called twice: this program uses a cluster already. "
+            "Call shoal.shutdown() first, or pass ignore_reinit_error=True"
+        )
+    if here is not None:
+        cluster.leave()
+    address = address or os.environ.get("SHOAL_ADDRESS")
+    if address == "inline" or local_mode:
+        made = cluster.inline()
+    elif address in (None, "local"):
+        made = cluster.start(cpus=num_cpus, gpus=num_gpus or 0, store=object_store_memory, resources=resources)
+    else:
+        sizes = dict(num_cpus=num_cpus, num_gpus=num_gpus, resources=resources, object_store_memory=object_store_memory)
+        for name, value in sizes.items():
+            if value is not None:
+                raise ShoalValueError(
+                    f"when connecting to an existing cluster, {name} must not be provided: it is set where that starts"
+                )
+        made = cluster.connect_to(address)
+    cluster.use(made)
+    return _joined(made.engine, arguments)
+
+
+def _check(others: dict[str, Any]) -> None:
+    for name in others:
+        if name not in ONLY_RAYS:
+            known = [n for n in (*inspect.signature(init).parameters, *ONLY_RAYS) if n != "others" and n[0] != "_"]
+            raise InitOptionError(f"Unknown keyword argument(s): init() has no option {name!r}; "
+                                  f"there are: {', '.join(sorted(known))}")
+
+
+def _joined(engine: Engine, arguments: tuple[Any, ...]) -> Context:
+    here = cluster.current()
+    _inited.context = Context(engine, here.name if here else "auto", arguments)
+    return _inited.context
+
+
+def shutdown(*, wait_for_processes: bool = False) -> None:
+    """Leave the cluster, and end it if this program started it. Harmless when there is none.
+
+    All its processes have ended when this returns, whether `wait_for_processes` or not.
+    """
+    if cluster.current() is None and current.peek() is not None:
+        return  # a worker does not leave the cluster it belongs to
+    cluster.leave()
+    _inited.context = None
+
+
+def is_initialized() -> bool:
+    """Whether this program has a cluster that lives; a task always has."""
+    here = current.peek()
+    return here is not None and here.alive
