@@ -17,8 +17,8 @@ ROOMS = ("runtime", "widgets", "kernelext")
 # on its own floor only what the same package holds (`scheduler/*` is the package and all in it).
 # Facades and doors stand on the roof: nobody inside imports them.
 FLOORS = [
-    "exceptions feed_rows ids context counts shield shm allocator signatures output runs environment",
-    "config current wire serial feed trace options",
+    "exceptions feed_rows ids context counts shield shm allocator output runs environment",
+    "config current wire serial signatures feed trace options",
     "errors refs link segments store scheduler/*",
     "engines/*",
     "cluster execution",
@@ -35,7 +35,7 @@ FACADES = ("shoal", "shoal.widgets")
 
 # What a room sees of the floors below it, where that is less than all of them.
 SEES = {
-    "shoal.scheduler": "exceptions feed_rows",
+    "shoal.scheduler": "exceptions feed_rows ids",
     "shoal_widgets": "feed feed_rows context cluster",
 }
 # The scheduler is a pure state machine: time comes inside the event, and chance not at all.

@@ -12,7 +12,7 @@ from shoal.engines.base import Engine, Work
 from shoal.exceptions import ActorMethodError, ShoalTypeError, ShoalValueError
 from shoal.functions import Definition, work_id
 from shoal.refs import ObjectRef
-from shoal.signatures import checker, spell
+from shoal.signatures import check_call, checker, spell
 
 NAMESPACE = "default"
 
@@ -71,7 +71,8 @@ class ActorClass:
 
     def options(self, **options: Any) -> ActorClass:
         """The same class with other options; this one stays as it is."""
-        return ActorClass(self.__wrapped__, {**self._options, **opts.check("actor", options)}, self._definition)
+        others = {**self._options, **opts.check("actor", options, later=True)}
+        return ActorClass(self.__wrapped__, others, self._definition)
 
     def remote(self, *args: Any, **kwargs: Any) -> ActorHandle:
         """Make an actor; returns its handle at once. Raises TypeError for arguments the constructor does not take.
@@ -80,10 +81,7 @@ class ActorClass:
         """
         if self._check is None:
             self._check = checker(self.__name__, spell(self.__wrapped__))
-        try:
-            self._check(*args, **kwargs)
-        except TypeError as error:
-            raise ShoalTypeError(str(error)) from None
+        check_call(self._check, args, kwargs)
         options = self._options
         name, namespace = options.get("name") or "", options.get("namespace") or NAMESPACE
         if options.get("get_if_exists"):
@@ -110,6 +108,7 @@ class ActorClass:
             name=self.__name__,
             role="actor",
             blob=self._definition.blob,
+            captured=self._definition.captured,
             resources=demand,
             held=held,
             actor_name=name,
@@ -193,10 +192,7 @@ class ActorMethod:
         if made is None:
             made = handle._made[key] = self._make(key)
         work, check = made
-        try:
-            check(*args, **kwargs)
-        except TypeError as error:
-            raise ShoalTypeError(str(error)) from None
+        check_call(check, args, kwargs)
         refs = handle._ref._engine.call(handle._ref.binary(), work, args, kwargs)
         if len(refs) == 1:
             return refs[0]
@@ -218,10 +214,10 @@ class ActorMethod:
 
 def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
     """The actor of that name; ValueError where none is alive. https://docs.ray.io/en/latest/ray-core/actors/named-actors.html"""
-    if not name:
-        raise ShoalValueError("an actor's name is not empty")
+    name = opts.name_of("an actor's name", name)
+    namespace = NAMESPACE if namespace is None else opts.name_of("a namespace", namespace)
     here: Engine = engine()
-    found = here.find_actor(name, namespace or NAMESPACE)
+    found = here.find_actor(name, namespace)
     if found is None:
         raise ShoalValueError(f"no actor named {name!r} is alive: it ended, or was made in another namespace")
     actor, function, cls_name, methods = found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import pickle
@@ -116,7 +117,8 @@ class Cluster:
                 pass  # it took us at our word before it could answer
         self.engine.close()
         if self._process is not None and stop:
-            self._process.wait(START)
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it dropped us and serves others
+                self._process.wait(START)
         if self._log is not None:
             self._log.close()
 

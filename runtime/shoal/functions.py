@@ -13,7 +13,7 @@ from shoal.engines.base import Work
 from shoal.exceptions import ShoalTypeError
 from shoal.refs import ObjectRef
 from shoal.serial import pack
-from shoal.signatures import checker, spell
+from shoal.signatures import check_call, checker, spell
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,31 +23,33 @@ RETRIES = 3
 
 
 class Definition:
-    """A function or class as it is pickled at its first use: later changes of what it captures are not seen."""
+    """A function or class as it is pickled at its first use: later changes of what it captures are not seen.
+
+    The objects whose refs it captures live as long as it does, and as long as a task that was submitted needs it.
+    """
 
     def __init__(self, target: Any) -> None:
         self.target = target
         self._blob: bytes | None = None
+        self.captured: tuple[bytes, ...] = ()
+        self._kept: list[ObjectRef[Any]] = []
 
     def blob(self) -> bytes:
         if self._blob is None:
-            packed = pack(self.target, getattr(self.target, "__name__", "the function"))
             # Buffers stay inside: a definition travels once and is small.
-            self._blob = packed.stream if not packed.buffers else pack_whole(self.target)
+            packed = pack(self.target, getattr(self.target, "__name__", "the function"), in_band=True)
+            here = engine()
+            for object_id in packed.contained:
+                here.counts.add(object_id)
+                self._kept.append(ObjectRef._made(object_id, here))
+            self._blob, self.captured = packed.stream, packed.contained
         return self._blob
 
     def id(self) -> bytes:
         return hashlib.blake2b(self.blob(), digest_size=16).digest()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"target": self.target, "_blob": None}
-
-
-def pack_whole(target: Any) -> bytes:
-    import cloudpickle
-
-    whole: bytes = cloudpickle.dumps(target)
-    return whole
+        return {"target": self.target, "_blob": None, "captured": (), "_kept": []}
 
 
 def work_id(function: bytes, *details: Any) -> bytes:
@@ -82,10 +84,7 @@ class RemoteFunction(Generic[P, R]):
         check = self._check
         if check is None:
             check = self._check = checker(self.__name__, spell(self._function))  # type: ignore[attr-defined]
-        try:
-            check(*args, **kwargs)
-        except TypeError as error:
-            raise ShoalTypeError(str(error)) from None
+        check_call(check, args, kwargs)
         work = self._made or self._work()
         refs: list[ObjectRef[Any]] = engine().submit(work, args, kwargs)
         if len(refs) == 1:
@@ -95,7 +94,7 @@ class RemoteFunction(Generic[P, R]):
     def options(self, **options: Any) -> RemoteFunction[P, R]:
         """The same function with other options; this one stays as it is."""
         return RemoteFunction(
-            self._function, {**self._options, **opts.check("task", options)}, self._definition
+            self._function, {**self._options, **opts.check("task", options, later=True)}, self._definition
         )
 
     def _work(self) -> Work:
@@ -113,6 +112,7 @@ class RemoteFunction(Generic[P, R]):
             name=name,
             role="task",
             blob=self._definition.blob,
+            captured=self._definition.captured,
             resources=demand,
             returns=returned,
             retries=retries,

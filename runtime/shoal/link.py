@@ -108,6 +108,7 @@ class Link:
             try:
                 self._sock.sendall(encode(batch))
             except OSError:
+                self._hear_out()
                 self._lose()
             self._sent_at = time.monotonic()
 
@@ -283,6 +284,19 @@ class Link:
             "the next use of shoal starts a new one (%cluster start, or shoal.init())"
             + (f". Its last words: {said}" if said else "")
         )
+
+    def _hear_out(self) -> None:
+        """The other end has hung up: it may have said why."""
+        if self._reader.acquire(blocking=False):
+            try:
+                while data := self._sock.recv(READ, socket.MSG_DONTWAIT):
+                    for message in self._decoder.feed(data):
+                        if message[0] == "dropped":
+                            self._dispatch(message)
+            except OSError:
+                pass
+            finally:
+                self._reader.release()
 
     def _lose(self) -> None:
         if not self.lost:

@@ -1,77 +1,218 @@
-"""Options of remote functions, actors and methods: checked once, when they are given."""
+"""Options of remote functions, actors and methods: checked once, when they are given.
+
+What comes out is of exact types: an enum that is a string, or a float of NumPy's, would have to be unpickled by a hub
+that knows neither.
+"""
 
 from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from shoal.exceptions import ShoalTypeError, ShoalValueError
 
-_RESOURCES = frozenset({"num_cpus", "num_gpus", "memory", "resources"})
-TASK = _RESOURCES | {"num_returns", "max_retries", "name"}
-ACTOR = _RESOURCES | {"name", "namespace", "lifetime", "get_if_exists"}
-METHOD = frozenset({"num_returns", "name"})
+Check = Callable[[str, Any], Any]
+"""Called with an option's name and its value, which is not None: the value to go on with, or an error."""
 
-_KINDS = {"task": TASK, "actor": ACTOR, "method": METHOD}
+FINEST = 0.0001
+"""The least part of a resource that can be asked for."""
 
 
-def check(role: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options as given; ValueError names the valid ones where one is unknown, TypeError where a type is wrong."""
-    valid = _KINDS[role]
+def _amount(name: str, value: Any) -> float:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise ShoalTypeError(f"{name} is a number, not {value!r}")
+    amount = float(value)
+    if amount < 0:
+        raise ShoalValueError(f"{name}={value} is below zero")
+    if not math.isfinite(amount):
+        raise ShoalValueError(f"{name}={value} makes no sense")
+    if 0 < amount < FINEST:
+        raise ShoalValueError(f"{name}={value} is finer than a resource can be divided: {FINEST:.4f} is the least")
+    return amount
+
+
+def _resources(name: str, value: Any) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        raise ShoalTypeError(f"{name} is a dict of name and amount, not {value!r}")
+    found = {}
+    for resource, amount in value.items():
+        if resource in ("CPU", "GPU"):
+            raise ShoalValueError(f"give {resource} by num_{resource.lower()}s= and not in resources=")
+        found[_text(f"a name in {name}", resource)] = _amount(f"resources[{resource!r}]", amount)
+    return found
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ShoalTypeError(f"{name} is a string, not {value!r}")
+    if not value:
+        raise ShoalValueError(f"{name} is empty: leave it out, or give one")
+    return str.__str__(value)
+
+
+def _switch(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ShoalTypeError(f"{name} is True or False, not {value!r}")
+    return value
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ShoalTypeError(f"{name} is a whole number, not {value!r}")
+    if value < least:
+        endless = ", or -1 for no limit" if least == -1 else ""
+        raise ShoalValueError(f"{name}={value} makes no sense: give {max(0, least)} or more{endless}")
+    return int(value)
+
+
+def _count(name: str, value: Any) -> int:
+    return _whole(name, value, 0)
+
+
+def _count_or_endless(name: str, value: Any) -> int:
+    return _whole(name, value, -1)
+
+
+def _window(name: str, value: Any) -> int:
+    if value == 0:
+        raise ShoalValueError(f"{name}=0 would let nothing through: give 1 or more, or -1 for no limit")
+    return _whole(name, value, -1)
+
+
+def _returns(name: str, value: Any) -> int | str:
+    if isinstance(value, str):
+        if value not in ("streaming", "dynamic"):
+            raise ShoalValueError(f"{name} is a whole number or 'streaming', not {value!r}")
+        return str.__str__(value)
+    return _count(name, value)
+
+
+def _exceptions(name: str, value: Any) -> bool | tuple[type[BaseException], ...]:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, (list, tuple)):
+        raise ShoalTypeError(f"{name} is True, False or a list of exception classes, not {value!r}")
+    for cls in value:
+        if not (isinstance(cls, type) and issubclass(cls, Exception)):
+            raise ShoalValueError(f"{name} is True, False or a list of exception classes; the list holds {cls!r}")
+    return tuple(value)
+
+
+def _lifetime(name: str, value: Any) -> str:
+    if _text(name, value) not in ("detached", "non_detached"):
+        raise ShoalValueError(f"{name} is None, 'detached' or 'non_detached', not {value!r}")
+    return str.__str__(value)
+
+
+def _mapping(name: str, value: Any) -> dict[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise ShoalTypeError(f"{name} is a dict, not {value!r}")
+    return dict(value)
+
+
+def _list(name: str, value: Any) -> list[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise ShoalTypeError(f"{name} is a list, not {value!r}")
+    return list(value)
+
+
+def _groups(name: str, value: Any) -> Any:
+    return _list(name, value) if isinstance(value, list) else _mapping(name, value)
+
+
+def _as_it_is(name: str, value: Any) -> Any:
+    return value
+
+
+_COMMON: dict[str, Check] = {
+    "num_cpus": _amount,
+    "num_gpus": _amount,
+    "memory": _amount,
+    "resources": _resources,
+    "accelerator_type": _text,
+    "label_selector": _mapping,
+    "fallback_strategy": _list,
+    "name": _text,
+    "runtime_env": _as_it_is,
+    "scheduling_strategy": _as_it_is,
+    "placement_group": _as_it_is,
+    "placement_group_bundle_index": _count_or_endless,
+    "placement_group_capture_child_tasks": _switch,
+    # Accepted and without a meaning here, so that scripts written for Ray run.
+    "enable_task_events": _switch,
+    "object_store_memory": _count,
+    "_labels": _mapping,
+    "_metadata": _mapping,
+}
+TASK: dict[str, Check] = {
+    **_COMMON,
+    "num_returns": _returns,
+    "max_retries": _count_or_endless,
+    "retry_exceptions": _exceptions,
+    "max_calls": _count,
+    "_generator_backpressure_num_objects": _window,
+}
+ACTOR: dict[str, Check] = {
+    **_COMMON,
+    "namespace": _text,
+    "lifetime": _lifetime,
+    "get_if_exists": _switch,
+    "max_restarts": _count_or_endless,
+    "max_task_retries": _count_or_endless,
+    "max_pending_calls": _count_or_endless,
+    "max_concurrency": _count,
+    "concurrency_groups": _groups,
+    "allow_out_of_order_execution": _switch,
+    "enable_tensor_transport": _switch,
+}
+METHOD: dict[str, Check] = {
+    "num_returns": _returns,
+    "name": _text,
+    "concurrency_group": _text,
+    "max_task_retries": _count_or_endless,
+    "retry_exceptions": _exceptions,
+    "enable_task_events": _switch,
+    "_generator_backpressure_num_objects": _window,
+    "tensor_transport": _text,
+    "_metadata": _mapping,
+}
+_ROLES = {"task": TASK, "actor": ACTOR, "method": METHOD}
+_NOT_LATER = {"max_calls": "task", "concurrency_groups": "actor"}
+"""Options that belong to a definition: a copy by `.options()` cannot change them."""
+
+
+def check(role: str, options: Mapping[str, Any], later: bool = False) -> dict[str, Any]:
+    """The options, each of an exact type; `later` says that they come by `.options()`.
+
+    ValueError names the valid ones where one is unknown, TypeError where a type is wrong.
+    """
+    valid = _ROLES[role]
+    found = {}
     for name, value in options.items():
         if name not in valid:
             raise ShoalValueError(
                 f"unknown option {name!r} for {'an' if role == 'actor' else 'a'} {role}; "
                 f"there are: {', '.join(sorted(valid))}"
             )
-        _check_value(name, value)
-    return dict(options)
+        if later and name in _NOT_LATER:
+            raise ShoalValueError(f"{name} belongs to the decorator, as in @shoal.remote({name}=…), not to .options()")
+        found[name] = None if value is None else valid[name](name, value)
+    return found
 
 
-def _check_value(name: str, value: Any) -> None:
-    if value is None:
-        return
-    if name in ("num_cpus", "num_gpus", "memory"):
-        _amount(name, value)
-    elif name == "resources":
-        if not isinstance(value, Mapping):
-            raise ShoalTypeError(f"resources is a dict of name and amount, not {value!r}")
-        for resource, amount in value.items():
-            if resource in ("CPU", "GPU"):
-                raise ShoalValueError(f"give {resource} by num_{resource.lower()}s= and not in resources=")
-            _amount(f"resources[{resource!r}]", amount)
-    elif name in ("num_returns", "max_retries"):
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise ShoalTypeError(f"{name} is a whole number, not {value!r}")
-        if value < (0 if name == "num_returns" else -1):
-            raise ShoalValueError(f"{name}={value} makes no sense")
-    elif name in ("name", "namespace"):
-        if not isinstance(value, str):
-            raise ShoalTypeError(f"{name} is a string, not {value!r}")
-        if not value:
-            raise ShoalValueError(f"{name} is empty: leave it out, or give one")
-    elif name == "lifetime" and value not in ("detached", "non_detached"):
-        raise ShoalValueError(f"lifetime is None, 'detached' or 'non_detached', not {value!r}")
-
-
-def _amount(name: str, value: Any) -> None:
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise ShoalTypeError(f"{name} is a number, not {value!r}")
-    if value < 0:
-        raise ShoalValueError(f"{name}={value} is below zero")
-    if not math.isfinite(value):
-        raise ShoalValueError(f"{name}={value} makes no sense")
+def name_of(what: str, value: Any) -> str:
+    """A name that somebody looks up: an exact string that is not empty."""
+    return _text(what, value)
 
 
 def resources(options: Mapping[str, Any], cpus: float) -> dict[str, float]:
     """The demand that the options make; `cpus` where they say nothing of CPUs."""
-    found: dict[str, float] = {"CPU": cpus if options.get("num_cpus") is None else float(options["num_cpus"])}
+    found: dict[str, float] = {"CPU": cpus if options.get("num_cpus") is None else options["num_cpus"]}
     if options.get("num_gpus"):
-        found["GPU"] = float(options["num_gpus"])
+        found["GPU"] = options["num_gpus"]
     if options.get("memory"):
-        found["memory"] = float(options["memory"])
-    for name, amount in (options.get("resources") or {}).items():
-        found[name] = float(amount)
+        found["memory"] = options["memory"]
+    found.update(options.get("resources") or {})
     return found

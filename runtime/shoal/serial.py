@@ -49,11 +49,12 @@ def note_contained(object_id: bytes) -> bool:
 
 
 def pack(
-    value: Any, what: str = "the value", pickler: Callable[..., Any] | None = None
+    value: Any, what: str = "the value", pickler: Callable[..., Any] | None = None, in_band: bool = False
 ) -> Packed:
     """Pickle a value; raises SerializationError that says what cannot be pickled and why.
 
-    `pickler` makes the pickler: called like `cloudpickle.Pickler`, which it is by default.
+    `pickler` makes the pickler: called like `cloudpickle.Pickler`, which it is by default. `in_band` leaves no buffers
+    out of the stream.
     """
     if type(value) in _ATOMS:
         return Packed(pickle.dumps(value, 5), (), ())
@@ -64,7 +65,7 @@ def pack(
     try:
         file = BytesIO()
         make = pickler or cloudpickle.Pickler
-        make(file, 5, buffer_callback=buffers.append).dump(value)
+        make(file, 5, buffer_callback=None if in_band else buffers.append).dump(value)
         ids = tuple(dict.fromkeys(_contained.ids))
         return Packed(file.getvalue(), [_raw(b) for b in buffers], ids)
     except (KeyboardInterrupt, MemoryError):

@@ -10,6 +10,8 @@ import keyword
 from collections.abc import Callable
 from typing import Any
 
+from shoal.exceptions import ShoalTypeError
+
 _P = inspect.Parameter
 
 
@@ -34,6 +36,14 @@ def checker(name: str, spelled: str) -> Callable[..., None]:
     exec(f"def {name}({spelled}): pass", namespace)
     check: Callable[..., None] = namespace[name]
     return check
+
+
+def check_call(check: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raise our own TypeError, to be shown at the caller's line, unless the arguments fit."""
+    try:
+        check(*args, **kwargs)
+    except TypeError as error:
+        raise ShoalTypeError(str(error)) from None
 
 
 def _spelled(parameters: list[inspect.Parameter]) -> str:

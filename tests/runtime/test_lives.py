@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +17,7 @@ import psutil
 import pytest
 
 import shoal
-from shoal import cluster
+from shoal import cluster, wire
 from shoal.exceptions import ClusterDiedError, ClusterNotFoundError
 
 PATIENCE = 10.0
@@ -348,4 +350,47 @@ def test_a_worker_that_closes_its_sockets_is_ended_and_its_task_told() -> None:
     with pytest.raises(shoal.exceptions.WorkerCrashedError):
         shoal.get(vandal.remote(), timeout=PATIENCE)
     assert shoal.get(shoal.remote(lambda: 2).remote(), timeout=PATIENCE) == 2
+    shoal.shutdown()
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"\x05\0\0\0hello",  # no pickle
+        wire.encode([("no such message", 1)]),
+        wire.encode([("submit", 1)]),
+        b"".join([wire.encode([("hello", wire.PROTOCOL, "")]), wire.encode([("kind",)])]),
+        wire.encode([3]),  # type: ignore[list-item]
+    ],
+)
+def test_who_sends_rubbish_is_dropped_and_the_others_go_on(rubbish: bytes) -> None:
+    context = shoal.init(num_cpus=1)
+    folder = Path(os.environ["SHOAL_DIR"]) / context.address
+    for name, kind in (("hub.sock", socket.SOCK_STREAM), ("store.sock", socket.SOCK_SEQPACKET)):
+        with socket.socket(socket.AF_UNIX, kind) as sock:
+            sock.connect(str(folder / name))
+            sock.sendall(rubbish)
+            sock.settimeout(PATIENCE)
+            with contextlib.suppress(ConnectionResetError):
+                while sock.recv(1 << 16):  # until it hangs up
+                    pass
+    assert shoal.get(shoal.remote(lambda: 1).remote(), timeout=PATIENCE) == 1
+    shoal.shutdown()
+
+
+def test_a_program_that_was_dropped_is_told_why() -> None:
+    context = shoal.init(num_cpus=1)
+    code = f"""
+import shoal
+shoal.init({context.address!r})
+here = shoal.cluster.current().engine
+here.link.post(("rubbish", 1))
+try:
+    shoal.get(shoal.remote(lambda: 1).remote())
+except shoal.exceptions.ClusterDiedError as error:
+    print(error)
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert "could not read what this process sent (KeyError: 'rubbish')" in out.stdout
+    assert shoal.get(shoal.remote(lambda: 1).remote(), timeout=PATIENCE) == 1
     shoal.shutdown()

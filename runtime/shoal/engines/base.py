@@ -24,6 +24,8 @@ class Work:
     name: str
     role: str
     blob: Callable[[], bytes]
+    captured: tuple[bytes, ...] = ()
+    """Ids of the refs inside the definition: what it needs is kept until its tasks are done."""
     resources: dict[str, float] = field(default_factory=dict)
     returns: int = 1
     retries: int = 0

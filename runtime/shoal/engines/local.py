@@ -133,6 +133,7 @@ class LocalEngine:
             self._define(work)
         environment = self._current_environment()
         payload, slots, deps, holds, keep = self._pack(args, kwargs)
+        holds = (*holds, *work.captured)
         task = self._ids.next()
         refs: list[ObjectRef[Any]] = []
         # Made before the task is sent: should an interrupt come, they go and with them what they stand for.
@@ -355,6 +356,9 @@ class LocalEngine:
             self.store.free(message[1], message[2])
         elif tag == "segment_gone":
             self.store.forget(message[1])
+        elif tag == "dropped":
+            why = message[1]
+            self.link.last_words = lambda: f"it could not read what this process sent ({why})"
         elif self._on_message is not None:
             self._on_message(message)
 

@@ -179,13 +179,13 @@ class Hub:
         self._by_fd[peer.fd] = peer
 
     def _serve(self, peer: Peer) -> None:
-        messages = peer.receive()
+        try:
+            messages = peer.receive()
+        except Exception as error:  # what unpickling it may raise is anything
+            self._drop(peer, error)
+            return
         if messages is None:
-            if peer.number < 0:
-                self._driver_left(peer)
-            else:  # the zygote tells of its death; one that lives without its socket is of no use
-                peer.ignore()
-                self.supervisor.kill(peer.number)
+            self._lose(peer)
             return
         self._take(peer, messages)
         if peer.alive:
@@ -195,9 +195,23 @@ class Hub:
         for message in messages:
             try:
                 self.handlers[message[0]](peer, *message[1:])
-            except Exception:
-                # One client's fault is not to be everybody's end: it loses this message, the log says which.
-                traceback.print_exc()
+            except Exception as error:
+                self._drop(peer, error)
+                return
+
+    def _drop(self, peer: Peer, error: Exception) -> None:
+        """One client's fault is not to be everybody's end, but its own: somebody may wait for what it said."""
+        traceback.print_exception(error)
+        peer.send(("dropped", f"{type(error).__name__}: {error}"))
+        peer.flush()
+        self._lose(peer)
+
+    def _lose(self, peer: Peer) -> None:
+        if peer.number < 0:
+            self._driver_left(peer)
+        else:  # the zygote tells of its death; one that lives without its socket is of no use
+            peer.ignore()
+            self.supervisor.kill(peer.number)
 
     def _driver_left(self, peer: Peer) -> None:
         self._by_fd.pop(peer.fd, None)
@@ -234,7 +248,11 @@ class Hub:
             return
         for number, reason in died:
             process = self.supervisor.processes[number]
-            self._take(process.task, process.task.receive_rest())
+            process.pid = None  # by now it may be somebody else's
+            try:
+                self._take(process.task, process.task.receive_rest())
+            except Exception as error:
+                self._drop(process.task, error)
             for stream, text in self.supervisor.last_words(process):
                 self._on_output(process.task, *self._running_on(number), stream, text)
             self._events.append(ev.WorkerDied(number, reason))

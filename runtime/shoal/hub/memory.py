@@ -114,12 +114,17 @@ class Memory:
             return
         except OSError:
             data, fds = b"", []
-        if not data:
+        try:
+            what, *args = pickle.loads(data) if data else ("gone",)
+        except Exception:  # rubbish: this caller's fault is its own end only
+            what, args = "gone", []
+        if what == "gone":
+            for stray in fds:
+                os.close(stray)
             self._epoll.unregister(fd)
             caller.close()
             del self._callers[fd]
             return
-        what, *args = pickle.loads(data)
         answer: Any = None
         out: list[int] = []
         if what == "owner":

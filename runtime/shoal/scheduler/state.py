@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from shoal import ids
 from shoal.scheduler import events as ev
 from shoal.scheduler.actors import Actors
 from shoal.scheduler.commands import (
@@ -147,7 +148,7 @@ class Scheduler:
         kind = self.kinds[e.kind]
         task = Task(
             e.task, kind, e.client, e.job, e.cell, e.parent, e.actor, e.deps, e.holds,
-            self._return_ids(e.task, kind), kind.retries, env=e.env,
+            () if kind.role == "actor" else ids.returns(e.task, kind.returns), kind.retries, env=e.env,
         )  # fmt: skip
         self.tasks[task.id] = task
         if e.cell is not None:
@@ -181,14 +182,6 @@ class Scheduler:
             self._cancel(task, force=True)
         elif not task.missing:
             self.placement.enqueue(task)
-
-    @staticmethod
-    def _return_ids(task: bytes, kind: Kind) -> tuple[bytes, ...]:
-        if kind.role == "actor":
-            return ()
-        if kind.returns == 1:
-            return (task,)
-        return tuple(task[:14] + i.to_bytes(2, "big") for i in range(kind.returns))
 
     def _arguments_ready(self, task: Task) -> None:
         if task.kind.role == "method":

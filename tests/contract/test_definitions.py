@@ -1,0 +1,188 @@
+"""What a function or class captures lives as long as it can be used, and its options are what they seem."""
+
+from __future__ import annotations
+
+import enum
+import gc
+from typing import Any
+
+import pytest
+
+import shoal
+
+pytestmark = pytest.mark.usefixtures("engine")
+
+
+class Label(enum.StrEnum):
+    NAME = "labelled"
+    RESOURCE = "widget"
+
+
+class Holder:
+    def __init__(self) -> None:
+        self.n = 0
+
+    def add(self) -> int:
+        self.n += 1
+        return self.n
+
+
+def capturing() -> Any:
+    """A remote function whose definition alone knows of a ref."""
+    ref = shoal.put([1, 2, 3])
+
+    @shoal.remote
+    def read() -> Any:
+        return shoal.get(ref)
+
+    return read
+
+
+def test_a_ref_in_a_closure_lives_as_long_as_the_function() -> None:
+    read = capturing()
+    assert shoal.get(read.remote()) == [1, 2, 3]
+    gc.collect()
+    assert shoal.get(read.remote()) == [1, 2, 3]
+
+
+def test_a_ref_in_a_closure_outlives_its_rebinding() -> None:
+    ref = shoal.put("first")
+
+    @shoal.remote
+    def read() -> Any:
+        return shoal.get(ref)
+
+    assert shoal.get(read.remote()) == "first"
+    ref = shoal.put("second")
+    gc.collect()
+    assert shoal.get([read.remote() for _ in range(6)]) == ["first"] * 6
+
+
+def test_a_ref_in_a_closure_lives_until_the_task_is_done() -> None:
+    @shoal.remote
+    def first() -> int:
+        import time
+
+        time.sleep(0.2)
+        return 1
+
+    result = capturing().options(num_returns=1).remote()
+    blocked = [first.remote() for _ in range(3)]
+    gc.collect()
+    assert shoal.get(result) == [1, 2, 3]
+    shoal.get(blocked)
+
+
+def test_a_handle_in_a_closure_keeps_its_actor() -> None:
+    actor = shoal.remote(Holder).remote()
+
+    @shoal.remote
+    def add() -> Any:
+        return shoal.get(actor.add.remote())
+
+    assert shoal.get(add.remote()) == 1
+    actor = None
+    gc.collect()
+    assert shoal.get([add.remote() for _ in range(4)]) == [2, 3, 4, 5]
+
+
+def test_a_ref_in_a_class_lives_until_its_actor_is_made() -> None:
+    def make() -> Any:
+        ref = shoal.put("kept")
+
+        class Reader:
+            def read(self) -> Any:
+                return shoal.get(ref)
+
+        return shoal.remote(Reader).remote()
+
+    actor = make()
+    gc.collect()
+    assert shoal.get(actor.read.remote()) == "kept"
+
+
+def test_names_of_a_class_of_ones_own_are_plain_names() -> None:
+    actor = shoal.remote(Holder).options(name=Label.NAME, namespace=Label.RESOURCE).remote()
+    assert shoal.get_actor("labelled", "widget") == actor == shoal.get_actor(Label.NAME, Label.RESOURCE)
+    named = shoal.remote(lambda: 3).options(name=Label.NAME, num_returns=True + 0)
+    assert shoal.get(named.remote()) == 3
+
+
+@pytest.mark.needs_processes
+def test_amounts_of_a_class_of_ones_own_are_plain_numbers() -> None:
+    import numpy as np
+
+    one = shoal.remote(lambda: 1).options(num_cpus=np.float64(0.5), resources={Label.RESOURCE: 0})
+    assert shoal.get(one.remote()) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"num_cpus": "1"}, TypeError),
+        ({"num_cpus": -1}, ValueError),
+        ({"num_cpus": 0.00001}, ValueError),
+        ({"num_cpus": float("nan")}, ValueError),
+        ({"num_gpus": True}, TypeError),
+        ({"memory": "1G"}, TypeError),
+        ({"resources": [1]}, TypeError),
+        ({"resources": {"CPU": 1}}, ValueError),
+        ({"resources": {3: 1}}, TypeError),
+        ({"name": 3}, TypeError),
+        ({"num_returns": -1}, ValueError),
+        ({"num_returns": "many"}, ValueError),
+        ({"num_returns": 1.5}, TypeError),
+        ({"max_retries": -2}, ValueError),
+        ({"max_retries": "3"}, TypeError),
+        ({"retry_exceptions": ValueError}, TypeError),
+        ({"retry_exceptions": [3]}, ValueError),
+        ({"retry_exceptions": [BaseException]}, ValueError),
+        ({"max_calls": 1}, ValueError),
+        ({"enable_task_events": 1}, TypeError),
+        ({"_labels": "x"}, TypeError),
+        ({"_generator_backpressure_num_objects": 0}, ValueError),
+        ({"max_restarts": 1}, ValueError),
+        ({"no_such_thing": 1}, ValueError),
+    ],
+)
+def test_wrong_options_of_a_task_are_told_at_once(options: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error, match=next(iter(options))):
+        shoal.remote(lambda: 1).options(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"max_restarts": -2}, ValueError),
+        ({"max_restarts": "1"}, TypeError),
+        ({"max_task_retries": 0.5}, TypeError),
+        ({"max_pending_calls": -5}, ValueError),
+        ({"lifetime": "for_ever"}, ValueError),
+        ({"lifetime": 3}, TypeError),
+        ({"name": ""}, ValueError),
+        ({"name": 1}, TypeError),
+        ({"namespace": ""}, ValueError),
+        ({"namespace": b"x"}, TypeError),
+        ({"get_if_exists": "yes"}, TypeError),
+        ({"allow_out_of_order_execution": 1}, TypeError),
+        ({"max_retries": 1}, ValueError),
+        ({"num_returns": 2}, ValueError),
+    ],
+)
+def test_wrong_options_of_an_actor_are_told_at_once(options: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error, match=next(iter(options))):
+        shoal.remote(Holder).options(**options)
+
+
+def test_an_unknown_option_names_those_there_are() -> None:
+    with pytest.raises(ValueError, match="unknown option 'cpus' for a task; there are: .*num_cpus"):
+        shoal.remote(cpus=2)(lambda: 1)
+    with pytest.raises(ValueError, match="unknown option 'cpus' for an actor; there are: .*max_restarts"):
+        shoal.remote(cpus=2)(Holder)
+
+
+def test_options_without_a_meaning_here_are_accepted() -> None:
+    function = shoal.remote(enable_task_events=False, _labels={"a": "b"}, _metadata={"c": 1})(lambda: 5)
+    assert shoal.get(function.remote()) == 5
+    actor = shoal.remote(Holder).options(allow_out_of_order_execution=False, enable_task_events=True).remote()
+    assert shoal.get(actor.add.options(enable_task_events=False).remote()) == 1
