@@ -18,7 +18,7 @@ ROOMS = ("runtime", "widgets", "kernelext")
 # Facades and doors stand on the roof: nobody inside imports them.
 FLOORS = [
     "exceptions feed_rows ids context counts shield shm allocator output runs environment",
-    "config current wire serial signatures feed trace options",
+    "config current wire serial signatures feed trace options returned",
     "errors refs link segments store scheduler/*",
     "engines/*",
     "cluster execution",

@@ -7,22 +7,30 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from shoal import options as opts
+from shoal import returned
 from shoal.cluster import engine
 from shoal.engines.base import Engine, Work
 from shoal.exceptions import ActorMethodError, ShoalTypeError, ShoalValueError
 from shoal.functions import Definition, work_id
 from shoal.refs import ObjectRef
+from shoal.runs import Concurrency
 from shoal.signatures import check_call, checker, spell
 
 NAMESPACE = "default"
+AT_ONCE = 1000
+"""Calls that an async actor runs at once where max_concurrency says nothing: Ray's number."""
 
 
-def method(*, num_returns: int = 1) -> Callable[[Any], Any]:
-    """Decorate an actor's method with options of its own, as Ray's @ray.method does."""
-    opts.check("method", {"num_returns": num_returns})
+def method(**options: Any) -> Callable[[Any], Any]:
+    """Decorate an actor's method with options of its own, as Ray's @ray.method does.
+
+    `num_returns` as in `remote`, `concurrency_group` one of the class's `concurrency_groups`.
+    """
+    checked = opts.check("method", options)
 
     def mark(function: Any) -> Any:
-        function.__shoal_returns__ = num_returns
+        returned.check(function, checked.get("num_returns"))
+        function.__shoal_method__ = checked
         return function
 
     return mark
@@ -31,8 +39,10 @@ def method(*, num_returns: int = 1) -> Callable[[Any], Any]:
 class MethodSpec(NamedTuple):
     """What a handle knows of a method: how many values it returns, and its parameters (see `signatures.spell`)."""
 
-    returns: int
+    returns: int | str
     parameters: str
+    group: str = ""
+    ahead: int | None = None
 
 
 def _methods(cls: type) -> dict[str, MethodSpec]:
@@ -41,8 +51,40 @@ def _methods(cls: type) -> dict[str, MethodSpec]:
     for name, member in inspect.getmembers(cls, callable):
         if not name.startswith("__") or name == "__call__" and "__call__" in cls.__dict__:
             bound = isinstance(inspect.getattr_static(cls, name), (staticmethod, classmethod))
-            found[name] = MethodSpec(getattr(member, "__shoal_returns__", 1), spell(member, drop_self=not bound))
+            own = getattr(member, "__shoal_method__", {})
+            found[name] = MethodSpec(
+                returned.given(member, own.get("num_returns")),
+                spell(member, drop_self=not bound),
+                own.get("concurrency_group") or "",
+                own.get("_generator_backpressure_num_objects"),
+            )
     return found
+
+
+def _concurrency(cls: type, options: dict[str, Any], methods: dict[str, MethodSpec]) -> Concurrency | None:
+    """How many calls run at once; None for the plain actor, whose calls run one by one."""
+    asynchronous = any(
+        inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member)
+        for _, member in inspect.getmembers(cls, inspect.isfunction)
+    )
+    groups: dict[str, int] = options.get("concurrency_groups") or {}
+    for name, limit in groups.items():
+        if not isinstance(name, str) or not isinstance(limit, int) or limit < 1:
+            raise ShoalValueError(f"concurrency_groups tells calls at once by name, as {{'io': 2}}, not {groups!r}")
+    for name, spec in methods.items():
+        if spec.group and spec.group not in groups:
+            raise ShoalValueError(
+                f"method {name} is of the concurrency group {spec.group!r}, which the class has not: "
+                f"@shoal.remote(concurrency_groups={{{spec.group!r}: 1}})"
+            )
+    at_once: int | None = options.get("max_concurrency")
+    if at_once is None:
+        at_once = AT_ONCE if asynchronous else 1
+    if at_once < 1:
+        raise ShoalValueError(f"max_concurrency={at_once} would run nothing: give 1 or more")
+    if not asynchronous and not groups and at_once == 1:
+        return None
+    return Concurrency(asynchronous, (("", at_once), *groups.items()))
 
 
 class ActorClass:
@@ -102,8 +144,12 @@ class ActorClass:
         # As in Ray: one CPU to be placed and none while it lives, unless num_cpus says otherwise.
         held = opts.resources(self._options, 0.0)
         detached = self._options.get("lifetime") == "detached"
+        methods = _methods(self.__wrapped__)
+        concurrency = _concurrency(self.__wrapped__, self._options, methods)
         return Work(
-            id=work_id(function, "actor", name, namespace, sorted(demand.items()), sorted(held.items()), detached),
+            id=work_id(
+                function, "actor", name, namespace, sorted(demand.items()), sorted(held.items()), detached, concurrency
+            ),
             function=function,
             name=self.__name__,
             role="actor",
@@ -114,7 +160,8 @@ class ActorClass:
             actor_name=name,
             namespace=namespace,
             detached=detached,
-            methods=tuple((n, *spec) for n, spec in _methods(self.__wrapped__).items()),
+            methods=tuple((n, *spec) for n, spec in methods.items()),
+            concurrency=concurrency,
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -145,7 +192,7 @@ class ActorHandle:
                 f"actor class {self.__dict__.get('_class')} has no method {name!r}; "
                 f"it has: {', '.join(m for m in methods if not m.startswith('_')) or 'none'}"
             )
-        return ActorMethod(self, name, methods[name].returns)
+        return ActorMethod(self, name, {})
 
     def __dir__(self) -> list[str]:
         return [*object.__dir__(self), *self._methods]
@@ -166,31 +213,27 @@ class ActorHandle:
 class ActorMethod:
     """One method of one actor: `handle.method.remote(...)`."""
 
-    __slots__ = ("_handle", "_name", "_returns", "_label")
+    __slots__ = ("_handle", "_name", "_options", "_key")
 
-    def __init__(self, handle: ActorHandle, name: str, returns: int, label: str | None = None) -> None:
+    def __init__(self, handle: ActorHandle, name: str, options: dict[str, Any]) -> None:
         self._handle = handle
         self._name = name
-        self._returns = returns
-        self._label = label
+        self._options = options
+        self._key = (name, repr(sorted(options.items()))) if options else name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise ShoalTypeError(f"{self._name} is an actor's method: call it by .{self._name}.remote(...)")
 
     def options(self, **options: Any) -> ActorMethod:
-        checked = opts.check("method", options)
-        returned = checked.get("num_returns")
-        return ActorMethod(
-            self._handle, self._name, self._returns if returned is None else returned, checked.get("name")
-        )
+        """The same method with other options; this one stays as it is."""
+        return ActorMethod(self._handle, self._name, {**self._options, **opts.check("method", options)})
 
     def remote(self, *args: Any, **kwargs: Any) -> Any:
         """Submit a call; returns its ref at once. Calls from one caller run in their order."""
         handle = self._handle
-        key = (self._name, self._returns, self._label)
-        made = handle._made.get(key)
+        made = handle._made.get(self._key)
         if made is None:
-            made = handle._made[key] = self._make(key)
+            made = handle._made[self._key] = self._make()
         work, check = made
         check_call(check, args, kwargs)
         refs = handle._ref._engine.call(handle._ref.binary(), work, args, kwargs)
@@ -198,18 +241,27 @@ class ActorMethod:
             return refs[0]
         return refs or None
 
-    def _make(self, key: tuple[Any, ...]) -> tuple[Work, Callable[..., None]]:
-        handle = self._handle
+    def _make(self) -> tuple[Work, Callable[..., None]]:
+        handle, options = self._handle, self._options
+        spec = handle._methods[self._name]
+        number = options.get("num_returns")
+        values = returned.values(
+            spec.returns if number is None else number,
+            {"_generator_backpressure_num_objects": spec.ahead, **options},
+        )
+        group = options.get("concurrency_group") or spec.group
+        label = options.get("name")
         work = Work(
-            id=work_id(handle._function, "method", *key),
+            id=work_id(handle._function, "method", self._name, sorted(values.items()), label, group),
             function=handle._function,
-            name=self._label or f"{handle._class}.{self._name}",
+            name=label or f"{handle._class}.{self._name}",
             role="method",
             blob=lambda: b"",
-            returns=self._returns,
             method=self._name,
+            group=group,
+            **values,
         )
-        return work, checker(self._name, handle._methods[self._name].parameters)
+        return work, checker(self._name, spec.parameters)
 
 
 def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
@@ -223,6 +275,6 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
     actor, function, cls_name, methods = found
     here.counts.add(actor)
     ref: ObjectRef[Any] = ObjectRef._made(actor, here)
-    return ActorHandle(ref, cls_name, function, {n: MethodSpec(r, p) for n, r, p in methods})
+    return ActorHandle(ref, cls_name, function, {n: MethodSpec(*spec) for n, *spec in methods})
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from shoal import options as opts
+from shoal import returned
 from shoal.cluster import engine
 from shoal.engines.base import Work
 from shoal.exceptions import ShoalTypeError
@@ -65,6 +66,7 @@ class RemoteFunction(Generic[P, R]):
     def __init__(
         self, function: Callable[P, R], options: dict[str, Any], definition: Definition | None = None
     ) -> None:
+        returned.check(function, options.get("num_returns"))
         functools.update_wrapper(self, function)
         self._function = function
         self._options = options
@@ -101,21 +103,21 @@ class RemoteFunction(Generic[P, R]):
         options = self._options
         function = self._definition.id()
         demand = opts.resources(options, 1.0)
-        returned = options.get("num_returns")
+        number = returned.given(self._function, options.get("num_returns"))
+        values = returned.values(number, options)
         retries = options.get("max_retries")
         name = options.get("name") or self.__name__  # type: ignore[attr-defined]
-        returned = 1 if returned is None else returned
         retries = RETRIES if retries is None else retries
         self._made = Work(
-            id=work_id(function, name, sorted(demand.items()), returned, retries),
+            id=work_id(function, name, sorted(demand.items()), sorted(values.items()), retries),
             function=function,
             name=name,
             role="task",
             blob=self._definition.blob,
             captured=self._definition.captured,
             resources=demand,
-            returns=returned,
             retries=retries,
+            **values,
         )
         return self._made
 

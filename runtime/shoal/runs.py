@@ -1,12 +1,23 @@
-"""What the hub sends a worker: kinds of work, and each run of one."""
+"""What a worker is sent: kinds of work, and each run of one."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 
+class Concurrency(NamedTuple):
+    """How many calls of an actor run at once: by groups, each with its own limit and order; "" is the default one."""
+
+    asynchronous: bool
+    """A group has an event loop in one thread, else so many threads."""
+    groups: tuple[tuple[str, int], ...]
+
+
 class Kind(NamedTuple):
-    """A function with its options, an actor class with its options, or an actor's method."""
+    """A function with its options, an actor class with its options, or an actor's method: what is needed to run it.
+
+    The hub passes it on as it is.
+    """
 
     function: bytes
     name: str
@@ -15,6 +26,13 @@ class Kind(NamedTuple):
     method: str
     threads: int
     retries: int
+    group: str = ""
+    concurrency: Concurrency | None = None
+    """Of an actor class; None where calls run one by one."""
+    yields: str = ""
+    """What becomes of a generator's items: "stream" and "dynamic" as in num_returns, "" they fill its refs."""
+    ahead: int = 0
+    """Items of a stream that nobody has taken yet, at most; 0 for any number."""
 
 
 class Run(NamedTuple):

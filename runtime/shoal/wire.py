@@ -18,7 +18,7 @@ from shoal.exceptions import ClusterError
 
 _LENGTH = struct.Struct("<I")
 READ = 1 << 18
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised whenever messages change: both ends must agree."""
 
 Message = tuple[Any, ...]

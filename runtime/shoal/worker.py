@@ -164,7 +164,7 @@ class Worker:
             with self._lock:
                 self._queue.append(Run(*message[1:]))
         elif tag == "kind":
-            self._kinds[message[1]] = Kind(*message[2:])
+            self._kinds[message[1]] = message[2]
         elif tag == "function":
             self._execution.define(*message[1:])
         elif tag == "environment":

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from shoal.refs import ObjectRef
+from shoal.runs import Concurrency, Kind
 
-Methods = tuple[tuple[str, int, str], ...]
-"""Name, number of values and parameters (see `signatures.spell`) of each method."""
+Methods = tuple[tuple[Any, ...], ...]
+"""Name of each method, and the fields of its `shoal.actors.MethodSpec`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +36,23 @@ class Work:
     detached: bool = False
     held: dict[str, float] = field(default_factory=dict)
     """What an actor keeps while it lives; `resources` is what it needs to be placed."""
+    concurrency: Concurrency | None = None
+    """How many calls of an actor run at once; None: one."""
+    group: str = ""
+    """The concurrency group of a method; "" is the default one."""
+    yields: str = ""
+    """See `runs.Kind`; `returns` is 1 where it is set."""
+    ahead: int = 0
     methods: Methods = ()
     """An actor's methods, for handles that are got by name."""
+
+    def kind(self) -> Kind:
+        """What a worker needs of it."""
+        threads = max(1, int(self.resources.get("CPU", 0)))
+        return Kind(
+            self.function, self.name, self.role, self.returns, self.method, threads, self.retries,
+            self.group, self.concurrency, self.yields, self.ahead,
+        )  # fmt: skip
 
 
 class Output(NamedTuple):

@@ -159,8 +159,8 @@ class LocalEngine:
             self._known.add(work.function)
         self.link.append(
             (
-                "kind", work.id, work.function, work.name, work.role, work.resources, work.held, work.returns,
-                work.retries, work.method, work.actor_name, work.namespace, work.detached, work.methods,
+                "kind", work.id, work.kind(), work.resources, work.held, work.actor_name, work.namespace,
+                work.detached, work.methods,
             )
         )  # fmt: skip
         self._known.add(work.id)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from shoal import wire
+from shoal import runs, wire
 from shoal.config import LINGER_RESTART, Settings
 from shoal.errors import named_error
 from shoal.exceptions import ClusterError
@@ -59,7 +59,7 @@ class Hub:
         self._environments: dict[tuple[int, int], tuple[Any, ...]] = {}
         self._last_driver = -1
         self._jobs: dict[int, int] = {}
-        self._names: dict[bytes, str] = {}
+        self._kinds: dict[bytes, runs.Kind] = {}
         self.methods: dict[bytes, Any] = {}
         self._linger = settings.linger
         self._deadline: float | None = time.monotonic() + FIRST_CLIENT
@@ -288,16 +288,17 @@ class Hub:
     def _on_function(self, peer: Peer, function: bytes, blob: bytes) -> None:
         self.functions[function] = blob
 
-    def _on_kind(self, peer: Peer, kind: bytes, function: bytes, name: str, role: str, *rest: Any) -> None:
-        resources, held, returns, retries, method, actor_name, namespace, detached, methods = rest
-        self._names[kind] = name
-        if role == "actor":
+    def _on_kind(self, peer: Peer, kind: bytes, run: runs.Kind, *rest: Any) -> None:
+        resources, held, actor_name, namespace, detached, methods = rest
+        self._kinds[kind] = run
+        if run.role == "actor":
             self.methods[kind] = methods
         self._events.append(
             ev.KindDefined(
                 Kind(
-                    kind, function, name, role, shape_of(resources), shape_of(held), returns, retries,
-                    method, actor_name, namespace, detached,
+                    kind, run.function, run.name, run.role, shape_of(resources), shape_of(held), run.returns,
+                    run.retries, run.method, actor_name, namespace, detached, run.group,
+                    run.concurrency is not None, run.yields == "stream",
                 )
             )
         )  # fmt: skip
@@ -332,7 +333,7 @@ class Hub:
         self._payloads[task] = (payload, slots, (peer.number, environment))
         job = self._job_of(peer, parent)
         self._events.append(ev.Submitted(task, kind, peer.number, job, cell, parent, actor, deps, holds))
-        self.recorder.submitted(task, self._names[kind], cell, actor, parent, bool(deps), time.time())
+        self.recorder.submitted(task, self._kinds[kind].name, cell, actor, parent, bool(deps), time.time())
 
     def _on_put(self, peer: Peer, object_id: bytes, place: tuple[Any, ...], contained: tuple[bytes, ...]) -> None:
         self.values[object_id] = place
@@ -438,13 +439,7 @@ class Hub:
                 peer.known.add(kind.function)
                 if kind.role != "method":
                     peer.send(("function", kind.function, self.functions[kind.function]))
-            cpus = dict(kind.shape).get("CPU", 0) // 10_000
-            peer.send(
-                (
-                    "kind", kind.id, kind.function, kind.name, kind.role, kind.returns, kind.method, max(1, cpus),
-                    kind.retries,
-                )
-            )  # fmt: skip
+            peer.send(("kind", kind.id, self._kinds[kind.id]))
         if environment not in peer.known:
             peer.known.add(environment)
             peer.send(("environment", environment, *self._environments[environment]))

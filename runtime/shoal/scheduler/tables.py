@@ -42,6 +42,12 @@ class Kind:
     actor_name: str = ""
     namespace: str = ""
     detached: bool = False
+    group: str = ""
+    """The concurrency group of a method: each has an order of its own."""
+    concurrent: bool = False
+    """An actor class whose calls run at once: one that is not ready holds up no other."""
+    stream: bool = False
+    """Its values come one by one, nobody knows how many."""
     seconds: float | None = None
     """Measured running time, a moving average; None before the first."""
 
