@@ -17,13 +17,14 @@ ROOMS = ("runtime", "widgets", "kernelext")
 # on its own floor only what the same package holds (`scheduler/*` is the package and all in it).
 # Facades and doors stand on the roof: nobody inside imports them.
 FLOORS = [
-    "exceptions feed_rows ids context counts shield shm allocator output runs environment",
+    "exceptions feed_rows context counts shield shm allocator output runs environment",
+    "ids foreign",
     "config current wire serial signatures feed trace options returned",
     "errors refs link segments store scheduler/*",
     "engines/*",
     "cluster execution",
     "functions lifecycle worker",
-    "actors",
+    "actors autoscaler/*",
     "api",
     "zygote",
     "hub/*",

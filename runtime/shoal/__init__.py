@@ -31,21 +31,55 @@ if TYPE_CHECKING:
     from shoal.api import remote as remote
     from shoal.api import timeline as timeline
     from shoal.api import wait as wait
+    from shoal.foreign import LOCAL_MODE as LOCAL_MODE
+    from shoal.foreign import SCRIPT_MODE as SCRIPT_MODE
+    from shoal.foreign import WORKER_MODE as WORKER_MODE
+    from shoal.foreign import Language as Language
+    from shoal.foreign import LoggingConfig as LoggingConfig
+    from shoal.foreign import cpp_function as cpp_function
+    from shoal.foreign import java_actor_class as java_actor_class
+    from shoal.foreign import java_function as java_function
+    from shoal.ids import ActorClassID as ActorClassID
+    from shoal.ids import ActorID as ActorID
+    from shoal.ids import FunctionID as FunctionID
+    from shoal.ids import JobID as JobID
+    from shoal.ids import NodeID as NodeID
+    from shoal.ids import PlacementGroupID as PlacementGroupID
+    from shoal.ids import TaskID as TaskID
+    from shoal.ids import UniqueID as UniqueID
+    from shoal.ids import WorkerID as WorkerID
     from shoal.lifecycle import init as init
     from shoal.lifecycle import is_initialized as is_initialized
     from shoal.lifecycle import shutdown as shutdown
     from shoal.refs import ObjectRef as ObjectRef
 
 _WHERE = {
+    "ActorClassID": "shoal.ids",
     "ActorHandle": "shoal.actors",
+    "ActorID": "shoal.ids",
+    "FunctionID": "shoal.ids",
+    "JobID": "shoal.ids",
+    "LOCAL_MODE": "shoal.foreign",
+    "Language": "shoal.foreign",
+    "LoggingConfig": "shoal.foreign",
+    "NodeID": "shoal.ids",
     "ObjectRef": "shoal.refs",
+    "PlacementGroupID": "shoal.ids",
+    "SCRIPT_MODE": "shoal.foreign",
+    "TaskID": "shoal.ids",
+    "UniqueID": "shoal.ids",
+    "WORKER_MODE": "shoal.foreign",
+    "WorkerID": "shoal.ids",
     "available_resources": "shoal.api",
     "cancel": "shoal.api",
     "cluster_resources": "shoal.api",
+    "cpp_function": "shoal.foreign",
     "get": "shoal.api",
     "get_actor": "shoal.actors",
     "init": "shoal.lifecycle",
     "is_initialized": "shoal.lifecycle",
+    "java_actor_class": "shoal.foreign",
+    "java_function": "shoal.foreign",
     "kill": "shoal.api",
     "method": "shoal.actors",
     "nodes": "shoal.api",
@@ -57,15 +91,32 @@ _WHERE = {
 }
 
 __all__ = [
+    "ActorClassID",
     "ActorHandle",
+    "ActorID",
+    "FunctionID",
+    "JobID",
+    "LOCAL_MODE",
+    "Language",
+    "LoggingConfig",
+    "NodeID",
     "ObjectRef",
+    "PlacementGroupID",
+    "SCRIPT_MODE",
+    "TaskID",
+    "UniqueID",
+    "WORKER_MODE",
+    "WorkerID",
     "available_resources",
     "cancel",
     "cluster_resources",
+    "cpp_function",
     "get",
     "get_actor",
     "init",
     "is_initialized",
+    "java_actor_class",
+    "java_function",
     "kill",
     "method",
     "nodes",

@@ -116,7 +116,7 @@ class ActorClass:
         others = {**self._options, **opts.check("actor", options, later=True)}
         return ActorClass(self.__wrapped__, others, self._definition)
 
-    def remote(self, *args: Any, **kwargs: Any) -> ActorHandle:
+    def remote(self, /, *args: Any, **kwargs: Any) -> ActorHandle:
         """Make an actor; returns its handle at once. Raises TypeError for arguments the constructor does not take.
 
         An exception in the constructor is raised by each call of the actor (ActorDiedError).
@@ -228,7 +228,7 @@ class ActorMethod:
         """The same method with other options; this one stays as it is."""
         return ActorMethod(self._handle, self._name, {**self._options, **opts.check("method", options)})
 
-    def remote(self, *args: Any, **kwargs: Any) -> Any:
+    def remote(self, /, *args: Any, **kwargs: Any) -> Any:
         """Submit a call; returns its ref at once. Calls from one caller run in their order."""
         handle = self._handle
         made = handle._made.get(self._key)

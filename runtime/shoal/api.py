@@ -29,10 +29,14 @@ def remote(*args: Any, **options: Any) -> Any:
         if len(args) > 1 or options or not callable(args[0]):
             raise ShoalTypeError("remote takes one function or class, or options by name: @shoal.remote(num_cpus=2)")
         return _remote(args[0], {})
+    if not options:
+        raise ShoalTypeError("@shoal.remote goes without parentheses, or with options: @shoal.remote(num_cpus=2)")
     return lambda target: _remote(target, options)
 
 
 def _remote(target: Any, options: dict[str, Any]) -> Any:
+    if isinstance(target, (staticmethod, classmethod)):
+        raise ShoalTypeError(f"put @{type(target).__name__} above @shoal.remote, not below it")
     if isinstance(target, (RemoteFunction, ActorClass)):
         raise ShoalTypeError(f"{target.__name__} is remote already: use .options(...) for other options")  # type: ignore[union-attr]
     if isinstance(target, type):

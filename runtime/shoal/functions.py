@@ -57,6 +57,12 @@ def work_id(function: bytes, *details: Any) -> bytes:
     return hashlib.blake2b(function + repr(details).encode(), digest_size=16).digest()
 
 
+def _name(function: Any) -> str:
+    inner = getattr(function, "func", function)
+    name: str = getattr(inner, "__name__", type(inner).__name__)
+    return name
+
+
 class RemoteFunction(Generic[P, R]):
     """A function whose calls run on the cluster: `f.remote(...)` returns a ref, `f.options(...)` a copy with options.
 
@@ -68,6 +74,8 @@ class RemoteFunction(Generic[P, R]):
     ) -> None:
         returned.check(function, options.get("num_returns"))
         functools.update_wrapper(self, function)
+        if not hasattr(self, "__name__"):  # a partial, or an object that can be called
+            self.__dict__["__name__"] = _name(function)
         self._function = function
         self._options = options
         self._definition = definition or Definition(function)
@@ -78,7 +86,7 @@ class RemoteFunction(Generic[P, R]):
         name = self.__name__  # type: ignore[attr-defined]
         raise ShoalTypeError(f"{name} is a remote function: call it by {name}.remote(...)")
 
-    def remote(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+    def remote(self, /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Submit a call; returns its ref at once (a list of refs for num_returns above 1, None for 0).
 
         Raises TypeError for arguments that the function does not take.

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import itertools
 import os
+from typing import Self
+
+from shoal.exceptions import ShoalValueError
 
 TASK = 14
 """The first 14 bytes tell the task of an object."""
@@ -35,3 +38,103 @@ def returns(task: bytes, count: int) -> tuple[bytes, ...]:
 
 def task_of(object_id: bytes) -> bytes:
     return object_id[:TASK] + b"\0\0"
+
+
+class UniqueID(bytes):
+    """An id as scripts hold it: its bytes, which also tell themselves in hexadecimal."""
+
+    __module__ = "shoal"
+    SIZE = 16
+
+    def __new__(cls, data: bytes) -> Self:
+        if not isinstance(data, bytes) or len(data) != cls.SIZE:
+            raise ShoalValueError(f"{cls.__name__} takes {cls.SIZE} bytes, not {data!r}")
+        return super().__new__(cls, data)
+
+    @classmethod
+    def from_random(cls) -> Self:
+        return cls(os.urandom(cls.SIZE))
+
+    @classmethod
+    def from_hex(cls, text: str) -> Self:
+        return cls(bytes.fromhex(text))
+
+    @classmethod
+    def from_binary(cls, data: bytes) -> Self:
+        return cls(data)
+
+    @classmethod
+    def nil(cls) -> Self:
+        return cls(b"\xff" * cls.SIZE)
+
+    @classmethod
+    def size(cls) -> int:
+        """Bytes of such an id."""
+        return cls.SIZE
+
+    def is_nil(self) -> bool:
+        return self == self.nil()
+
+    def binary(self) -> bytes:
+        return bytes(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.hex()})"
+
+    __str__ = __repr__
+
+
+class ActorClassID(UniqueID):
+    """The id of an actor's class."""
+
+    __module__ = "shoal"
+
+
+class ActorID(UniqueID):
+    """The id of an actor."""
+
+    __module__ = "shoal"
+
+
+class FunctionID(UniqueID):
+    """The id of a remote function."""
+
+    __module__ = "shoal"
+
+
+class JobID(UniqueID):
+    """The id of a program that uses the cluster."""
+
+    __module__ = "shoal"
+    SIZE = 4
+
+    @classmethod
+    def from_int(cls, number: int) -> Self:
+        return cls(number.to_bytes(cls.SIZE, "little"))
+
+    def int(self) -> int:  # as Ray spells it
+        return int.from_bytes(self, "little")
+
+
+class NodeID(UniqueID):
+    """The id of a node."""
+
+    __module__ = "shoal"
+
+
+class PlacementGroupID(UniqueID):
+    """The id of a placement group."""
+
+    __module__ = "shoal"
+
+
+class TaskID(UniqueID):
+    """The id of a task."""
+
+    __module__ = "shoal"
+
+
+class WorkerID(UniqueID):
+    """The id of a worker process."""
+
+    __module__ = "shoal"

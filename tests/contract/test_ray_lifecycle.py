@@ -1,6 +1,6 @@
 """From init to shutdown: what scripts written for Ray say there."""
 
-# mypy: disallow-untyped-defs=False, check-untyped-defs=False
+# mypy: disallow-untyped-defs=False, check-untyped-defs=False, disallow-untyped-decorators=False
 
 from __future__ import annotations
 
