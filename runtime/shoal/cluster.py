@@ -12,13 +12,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal import current as _engine_here
-from shoal.config import Settings, clusters_dir, default_cpus, default_memory
+from shoal.config import GRACE, Settings, clusters_dir, default_cpus, default_memory
 from shoal.engines.base import Engine, Output
 from shoal.engines.local import LocalEngine, connect
 from shoal.exceptions import ClusterDiedError, ClusterError, ClusterNotFoundError, EngineUnavailable, ShoalValueError
@@ -197,18 +197,22 @@ def leave(stop: bool = True) -> None:
 
 def start(
     *,
-    cpus: int | None = None,
-    gpus: int = 0,
+    cpus: float | None = None,
+    gpus: float = 0,
     memory: int | None = None,
     store: int | None = None,
     resources: dict[str, float] | None = None,
     name: str | None = None,
     linger: float | None = None,
+    labels: dict[str, str] | None = None,
+    node_name: str = "",
+    nodes: Sequence[dict[str, Any]] = (),
 ) -> Cluster:
     """Start a cluster on this machine and connect to it.
 
     Args: `cpus` as many tasks run at once; `memory` and `store` (shared objects) in bytes; `linger` seconds that it
-    outlives its last client. Raises ValueError for sizes that make no sense, ClusterError when it does not start.
+    outlives its last client; `nodes` further nodes to be played, as in `shoal.init`. Raises ValueError for sizes that
+    make no sense, ClusterError when it does not start.
     """
     if sys.platform != "linux":
         raise EngineUnavailable(
@@ -217,16 +221,19 @@ def start(
         )
     cpus = default_cpus() if cpus is None else cpus
     if cpus < 0 or int(cpus) != cpus:
-        raise ShoalValueError(f"num_cpus={cpus} makes no cluster: give a whole number, 1 or more")
+        raise ShoalValueError(f"num_cpus={cpus} makes no cluster: give a whole number, 0 or more")
     total = default_memory() if memory is None else memory
     settings = Settings(
         name=name or f"{os.getpid()}-{os.urandom(3).hex()}",
-        cpus=int(cpus),
+        cpus=cpus,
         gpus=gpus,
         memory=total,
         store=int(total * STORE_SHARE) if store is None else store,
         resources=tuple((resources or {}).items()),
-        **({} if linger is None else {"linger": linger}),
+        linger=GRACE if linger is None else linger,
+        labels=tuple((labels or {}).items()),
+        node_name=node_name,
+        nodes=tuple(nodes),
     )
     folder = clusters_dir() / settings.name
     if folder.exists():

@@ -13,6 +13,7 @@ import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shoal.exceptions import ClusterError
 
@@ -24,15 +25,19 @@ GRACE = 2.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What a hub is started with; CPUs may be fractional only in tasks' demands, not here."""
+    """What a hub is started with: first what its head node offers."""
 
     name: str
-    cpus: int
-    gpus: int
+    cpus: float
+    gpus: float
     memory: int
     store: int
     resources: tuple[tuple[str, float], ...] = ()
     linger: float = GRACE
+    labels: tuple[tuple[str, str], ...] = ()
+    node_name: str = ""
+    nodes: tuple[dict[str, Any], ...] = ()
+    """Further nodes to be played, as `shoal.init(nodes=…)` takes them."""
 
 
 def _read(path: str) -> str:

@@ -16,7 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from shoal.scheduler import commands as cmd
 from shoal.scheduler import events as ev
-from shoal.scheduler.resources import UNIT, shape_of
+from shoal.scheduler.nodes import Node
+from shoal.scheduler.resources import UNIT, Resources, shape_of, units
 from shoal.scheduler.state import Scheduler
 from shoal.scheduler.tables import ACTOR, ALIVE, DEAD, LEASED, QUEUED, Kind
 
@@ -44,7 +45,7 @@ METHOD = kind("Actor.method", "method")
 class World(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.scheduler = Scheduler({"CPU": CPUS}, CPUS)
+        self.scheduler = Scheduler(Node("head", Resources(units({"CPU": CPUS})), CPUS, {}))
         self.now = 0.0
         self.count = 0
         self.starting: list[int] = []
@@ -300,7 +301,7 @@ class World(RuleBasedStateMachine):
             if worker.state in (LEASED, ACTOR) and not worker.blocked:
                 taken += dict(worker.shape).get("CPU", 0)
                 resumed = resumed or worker.id in self.ever_blocked
-        free = self.scheduler.resources.free["CPU"]
+        free = self.scheduler.nodes.sum("free")["CPU"]
         assert free + taken == CPUS * UNIT
         assert free >= 0 or resumed, "only one that goes on after a wait may exceed the CPUs"
 

@@ -23,7 +23,6 @@ class Answers:
         self._questions: dict[str, Callable[..., Any]] = {
             "ping": lambda: None,
             "resources": self._resources,
-            "nodes": self._nodes,
             "status": self._status,
             "history": self._history,
             "feed": self._hub.publish,
@@ -32,6 +31,7 @@ class Answers:
             "claim_name": self._claim_name,
             "cancel_cell": self._cancel_cell,
             "stop": self._stop,
+            **hub.nodes.questions,
         }
 
     def answer(self, peer: Peer, what: str, args: tuple[Any, ...]) -> Any:
@@ -42,20 +42,6 @@ class Answers:
 
     def _resources(self) -> tuple[dict[str, float], dict[str, float]]:
         return self._hub.scheduler.totals(), self._hub.scheduler.available()
-
-    def _nodes(self) -> list[dict[str, Any]]:
-        import socket
-
-        return [
-            {
-                "NodeID": self._hub.settings.name,
-                "Alive": True,
-                "NodeManagerAddress": "localhost",
-                "NodeManagerHostname": socket.gethostname(),
-                "Resources": self._hub.scheduler.totals(),
-                "Labels": {},
-            }
-        ]
 
     def _status(self) -> dict[str, Any]:
         scheduler, memory = self._hub.scheduler, self._hub.memory

@@ -15,6 +15,7 @@ from shoal import runs, wire
 from shoal.config import LINGER_RESTART, Settings
 from shoal.errors import named_error
 from shoal.exceptions import ClusterError
+from shoal.hub import nodes
 from shoal.hub.answers import Answers
 from shoal.hub.memory import Memory
 from shoal.hub.peer import HIGH, Peer
@@ -40,10 +41,8 @@ class Hub:
     def __init__(self, settings: Settings, folder: Path, zygote: socket.socket) -> None:
         self.settings = settings
         self.folder = folder
-        self.scheduler = Scheduler(
-            {"CPU": settings.cpus, "GPU": settings.gpus, "memory": settings.memory, **dict(settings.resources)},
-            settings.cpus,
-        )
+        self.scheduler = Scheduler(nodes.head(settings))
+        self.nodes = nodes.HubNodes(self)
         self.epoll = select.epoll()
         self.recorder = Recorder(self.scheduler)
         self.supervisor = Supervisor(zygote, self.epoll)
@@ -99,6 +98,7 @@ class Hub:
     def run(self) -> None:
         self.scheduler.fill_pool()
         self._schedule()
+        self.nodes.start()
         listener, zygote = self._listener.fileno(), self._zygote.fileno()
         while not self._stopping:
             self._flush()

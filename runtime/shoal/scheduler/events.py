@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from shoal.scheduler.groups import Group
+from shoal.scheduler.nodes import Node
 from shoal.scheduler.tables import Kind
 
 
@@ -120,6 +122,33 @@ class ActorKilled(NamedTuple):
     reason: str
 
 
+class NodeAdded(NamedTuple):
+    node: Node
+
+
+class NodeRemoved(NamedTuple):
+    """Its workers die, and work goes on elsewhere as after any worker's death."""
+
+    node: str
+    reason: str
+
+
+class GroupCreated(NamedTuple):
+    group: Group
+
+
+class GroupRemoved(NamedTuple):
+    group: bytes
+
+
+class GroupAwaited(NamedTuple):
+    """A client made an object that is to be ready when the group is."""
+
+    client: int
+    object: bytes
+    group: bytes
+
+
 class Tick(NamedTuple):
     now: float
 
@@ -143,5 +172,10 @@ Event = (
     | Cancelled
     | CellCancelled
     | ActorKilled
+    | NodeAdded
+    | NodeRemoved
+    | GroupCreated
+    | GroupRemoved
+    | GroupAwaited
     | Tick
 )

@@ -1,28 +1,31 @@
-"""Who runs where: queues, leases, and the workers they go to.
+"""Who runs where: queues and leases.
 
 A worker is *leased* to a job for a shape of demand, and while it is, tasks of that shape are pushed to it, so many at
 once as fill about 5 ms by their measured duration. The first of them runs; the others can be taken back: when the
-running one blocks in `get`, or turns out long. Queues are by (job, shape): a task that cannot run holds up only its
-like, and jobs take turns.
+running one blocks in `get`, or turns out long. Queues are by what tasks must have in common to share a lease: a task
+that cannot run holds up only its like, and jobs take turns.
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 
-from shoal.scheduler.commands import Command, KillWorker, Run, StartWorker, StopWorker, TakeBack
-from shoal.scheduler.resources import Resources, only_cpu
+from shoal.scheduler.commands import Command, Run, TakeBack
+from shoal.scheduler.groups import Groups, Reservation
+from shoal.scheduler.nodes import Node, Nodes
+from shoal.scheduler.pool import Pool
+from shoal.scheduler.resources import only_cpu
+from shoal.scheduler.strategies import Seat, Strategies
 from shoal.scheduler.tables import (
     ACTOR,
-    ENDING,
-    IDLE,
     LEASED,
     PUSHED,
     QUEUED,
-    STARTING,
+    SPREAD,
     Shape,
     Task,
+    Wish,
     Worker,
 )
 
@@ -32,46 +35,47 @@ DEPTH = 128
 """Tasks that a worker is given at once, at most."""
 OVERDUE = 0.010
 """Seconds after which the tasks behind a running one are taken back."""
-SURPLUS = 2.0
-"""Seconds that an idle worker beyond the number of CPUs is kept."""
-MAX_WORKERS = 1000
 
-Queue = tuple[int, Shape, str]
-"""Job, demand and runtime environment: what tasks that share a queue and a lease have in common."""
+Queue = tuple[int, Shape, str, Wish | None]
+"""Job, demand, runtime environment and wish where to run: what tasks that share a queue and a lease have in common."""
 
 
 class Placement:
     """The workers, what is free, and what waits for it. `tasks` is the scheduler's table, only read here.
 
-    `place_actor(task, worker)` is called for an actor's creation when there is a worker for it.
+    `place_actor(task, worker)` is called for an actor's creation when there is a worker for it, `refuse(task, error,
+    message)` for what can never run.
     """
 
     def __init__(
         self,
         out: list[Command],
-        total: Mapping[str, float],
-        pool: int,
         tasks: Mapping[bytes, Task],
         place_actor: Callable[[Task, Worker], None],
+        refuse: Callable[[Task, str, str], None],
     ) -> None:
         self._out = out
         self._tasks = tasks
         self._place_actor = place_actor
-        self._pool = pool
-        self.resources = Resources(total)
-        self.workers: dict[int, Worker] = {}
-        self._idle: dict[str, dict[int, Worker]] = {}
-        """By runtime environment."""
+        self._refuse = refuse
+        self.nodes = Nodes()
+        self.groups = Groups(self.nodes)
+        self.strategies = Strategies(self.nodes, self.groups)
+        self.pool = Pool(out, self.nodes)
+        self.workers = self.pool.workers
         self._queues: OrderedDict[Queue, deque[bytes]] = OrderedDict()
         self._leases: dict[Queue, list[Worker]] = {}
-        self._starting: Counter[str] = Counter()
-        self._last = 0
 
     # queues
 
     def enqueue(self, task: Task, front: bool = False) -> None:
+        """Have it wait for its turn; what can never run is refused at once."""
+        kind = task.kind
         task.state, task.worker = QUEUED, None
-        queue = self._queues.setdefault((task.job, task.kind.shape, task.env), deque())
+        if kind.wish is not None and (why := self.strategies.hopeless(kind)) is not None:
+            self._refuse(task, *why)
+            return
+        queue = self._queues.setdefault((task.job, kind.shape, task.env, kind.wish), deque())
         if front:
             queue.appendleft(task.id)
         else:
@@ -81,18 +85,24 @@ class Placement:
         """Give out what can be given out."""
         for key in list(self._queues):
             queue = self._queues[key]
-            _, shape, env = key
-            idle = self._idle.get(env, {})
+            _, shape, env, wish = key
             granted = False
+            short: Seat | None = None
             while queue:
                 task = self._tasks.get(queue[0])
                 if task is None or task.state != QUEUED:
                     queue.popleft()
                     continue
-                if not idle or not self.resources.fits(shape):
+                seat = self.strategies.seat(shape, wish)
+                if seat is None:
+                    break
+                worker = self.pool.pop_idle(seat.node, env)
+                if worker is None:
+                    short = seat
                     break
                 queue.popleft()
-                worker = idle.pop(next(reversed(idle)))
+                worker.seat = seat
+                self.strategies.taken(seat, wish)
                 if task.kind.role == "actor":
                     self._place_actor(task, worker)
                 else:
@@ -107,8 +117,8 @@ class Placement:
                 continue
             if granted:
                 self._queues.move_to_end(key)
-            if not idle:
-                self._grow(shape, env, len(queue))
+            if short is not None:
+                self._grow(short, key, len(queue))
 
     def push(self, worker: Worker, task: Task) -> None:
         task.state, task.worker = PUSHED, worker.id
@@ -117,6 +127,9 @@ class Placement:
 
     def _push_more(self, key: Queue, queue: deque[bytes]) -> None:
         """Fill the leased workers evenly; the more a function's tasks take, the fewer lie ahead."""
+        wish = key[3]
+        if wish is not None and wish.how == SPREAD:
+            return
         leased = [w for w in self._leases.get(key, ()) if not w.blocked]
         if not leased:
             return
@@ -137,21 +150,35 @@ class Placement:
                 queue.popleft()
                 self.push(worker, task)
 
+    def _grow(self, seat: Seat, key: Queue, wanted: int) -> None:
+        _, shape, env, _ = key
+        node, free = seat.node, seat.resources.free
+        room = min((free.get(n, 0) // a for n, a in shape), default=4 * node.pool + 16)
+        if not shape:  # tasks that need nothing are bounded by the number of processes alone
+            room -= sum(w.state == LEASED and not w.shape and w.node is node for w in self.workers.values())
+        self.pool.grow(node, env, min(wanted, room))
+
     # leases
 
     def _lease(self, worker: Worker, key: Queue) -> None:
-        worker.state, (worker.job, worker.shape, _) = LEASED, key
-        self.resources.take(key[1])
+        worker.state = LEASED
+        worker.job, shape, _, worker.wish = key
+        self.hold(worker, shape)
         self._leases.setdefault(key, []).append(worker)
+
+    def hold(self, worker: Worker, shape: Shape) -> None:
+        """Take the shape for it, out of the seat that it was given."""
+        worker.shape = shape
+        worker.gpus = worker.seat.resources.take(shape)
 
     def after_task(self, worker: Worker) -> None:
         """A lease ends when nothing of it is left to do."""
         if worker.state == LEASED and not worker.running:
             self._unlease(worker)
-            self._make_idle(worker)
+            self.pool.make_idle(worker)
 
     def _unlease(self, worker: Worker) -> None:
-        key = (worker.job, worker.shape, worker.env)
+        key = (worker.job, worker.shape, worker.env, worker.wish)
         self.give_held(worker)
         leased = self._leases[key]
         leased.remove(worker)
@@ -160,25 +187,23 @@ class Placement:
 
     def give_held(self, worker: Worker) -> None:
         """Give back what the worker held; if it was blocked its CPU is back already."""
-        self.resources.give(worker.shape)
-        if worker.blocked:
-            self.resources.take(only_cpu(worker.shape))
-            worker.blocked = False
-        worker.shape = ()
+        self.unblock(worker)
+        worker.seat.resources.give(worker.shape, worker.gpus)
+        worker.seat, worker.shape, worker.gpus, worker.wish = worker.node, (), (), None
 
     def block(self, worker: Worker) -> None:
         """It waits inside a task: its CPU goes to others, and what lies behind the task is taken back."""
         if worker.blocked or worker.state not in (LEASED, ACTOR):
             return
         worker.blocked = True
-        self.resources.give(only_cpu(worker.shape))
+        worker.seat.resources.give(only_cpu(worker.shape))
         if worker.state == LEASED:
             self.take_back(worker)
 
     def unblock(self, worker: Worker) -> None:
         if worker.blocked:
             worker.blocked = False
-            self.resources.take(only_cpu(worker.shape))
+            worker.seat.resources.take(only_cpu(worker.shape))
 
     def take_back(self, worker: Worker) -> None:
         behind = tuple(worker.running)[1:]
@@ -188,63 +213,50 @@ class Placement:
 
     # workers
 
-    def fill_pool(self) -> None:
-        """Start workers up to the number of CPUs."""
-        alive = sum(w.state not in (ACTOR, ENDING) and not w.env for w in self.workers.values())
-        for _ in range(self._pool - alive):
-            self._start()
-
-    def _start(self, env: str = "") -> None:
-        self._last += 1
-        self.workers[self._last] = Worker(self._last, env=env)
-        self._starting[env] += 1
-        self._out.append(StartWorker(self._last, env))
-
-    def _grow(self, shape: Shape, env: str, wanted: int) -> None:
-        room = min((self.resources.free.get(n, 0) // a for n, a in shape), default=4 * self._pool + 16)
-        if not shape:  # tasks that need nothing are bounded by the number of processes alone
-            room -= sum(w.state == LEASED and not w.shape for w in self.workers.values())
-        for _ in range(min(wanted, room) - self._starting[env]):
-            if len(self.workers) >= MAX_WORKERS:
-                return
-            self._start(env)
-
-    def ready(self, worker: Worker) -> None:
-        self._starting[worker.env] -= 1
-        self._make_idle(worker)
-
-    def _make_idle(self, worker: Worker) -> None:
-        worker.state, worker.shape = IDLE, ()
-        worker.taking_back = False
-        worker.idle_since = None
-        self._idle.setdefault(worker.env, {})[worker.id] = worker
-
     def lose(self, worker: Worker) -> None:
         """It died: what it held is free."""
-        self._drop_idle(worker)
-        if worker.state == STARTING:
-            self._starting[worker.env] -= 1
-        elif worker.state == LEASED:
+        if worker.state == LEASED:
             self._unlease(worker)
         elif worker.state == ACTOR:
             self.give_held(worker)
-        del self.workers[worker.id]
-
-    def _drop_idle(self, worker: Worker) -> None:
-        idle = self._idle.get(worker.env, {})
-        if idle.pop(worker.id, None) is not None and not idle:
-            del self._idle[worker.env]
+        self.pool.lose(worker)
 
     def give_up(self, env: str) -> list[Task]:
-        """No worker can be had in this environment: those that were to start are none, and what waited is returned."""
-        for worker in [w for w in self.workers.values() if w.env == env and w.state == STARTING]:
-            self.lose(worker)
-            self._out.append(KillWorker(worker.id))
+        """No worker can be had in this environment; what waited for one is returned."""
+        self.pool.give_up(env)
         waiting = []
         for key in [k for k in self._queues if k[2] == env]:
             found = (self._tasks.get(task_id) for task_id in self._queues.pop(key))
             waiting += [task for task in found if task is not None and task.state == QUEUED]
         return waiting
+
+    # nodes and groups that go
+
+    def end_node(self, node: Node, reason: str) -> list[Worker]:
+        """Returns its workers, which are to be killed."""
+        self.nodes.end(node, reason)
+        self.pool.end_node(node)
+        self.dissolve(self.groups.node_died(node))
+        return [w for w in self.workers.values() if w.node is node]
+
+    def dissolve(self, places: list[Reservation]) -> list[Worker]:
+        """Give reservations back; returns the workers that are busy in them, which go on as their nodes' own."""
+        inside = [w for w in self.workers.values() if w.seat in places]
+        for place in places:
+            place.end()
+        for worker in inside:
+            worker.seat = worker.node
+        return inside
+
+    def recheck(self) -> None:
+        """A node or a group is gone: refuse what waited for it."""
+        for key in [k for k in self._queues if k[3] is not None]:
+            for task_id in list(self._queues[key]):
+                task = self._tasks.get(task_id)
+                if task is not None and task.state == QUEUED:
+                    why = self.strategies.hopeless(task.kind)
+                    if why is not None:
+                        self._refuse(task, *why)
 
     # time
 
@@ -253,16 +265,13 @@ class Placement:
         """In how many seconds a look is wanted: at tasks that lie ahead, or at workers too many."""
         if any(len(w.running) > 1 for w in self.workers.values()):
             return OVERDUE
-        if self._surplus() > 0:
-            return SURPLUS
-        return None
+        return self.pool.watched
 
     def look(self, now: float) -> None:
         for worker in self.workers.values():
             if len(worker.running) > 1 and worker.state == LEASED:
                 self._watch_head(worker, now)
-        if self._surplus() > 0:
-            self._stop_surplus(now)
+        self.pool.look(now)
 
     def _watch_head(self, worker: Worker, now: float) -> None:
         head = next(iter(worker.running))
@@ -273,19 +282,3 @@ class Placement:
             if task is not None:  # its like are not to be pushed ahead again
                 task.kind.seconds = max(task.kind.seconds or 0.0, now - worker.head_since)
             self.take_back(worker)
-
-    def _surplus(self) -> int:
-        return sum(len(idle) for idle in self._idle.values()) - self._pool
-
-    def _stop_surplus(self, now: float) -> None:
-        surplus = []
-        # Those of runtime environments first: the pool is for everybody.
-        for worker in (w for env in sorted(self._idle, reverse=True) for w in self._idle[env].values()):
-            if worker.idle_since is None:
-                worker.idle_since = now
-            elif now - worker.idle_since >= SURPLUS:
-                surplus.append(worker)
-        for worker in surplus[: self._surplus()]:
-            self._drop_idle(worker)
-            worker.state = ENDING
-            self._out.append(StopWorker(worker.id))

@@ -6,9 +6,8 @@ Where they run is `placement`'s matter, who holds their values `objects`', in wh
 from __future__ import annotations
 
 import heapq
-import math
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from shoal import ids
@@ -25,9 +24,11 @@ from shoal.scheduler.commands import (
     StopWorker,
     TaskEnded,
 )
+from shoal.scheduler.nodes import Node
 from shoal.scheduler.objects import Objects
 from shoal.scheduler.placement import OVERDUE, Placement
-from shoal.scheduler.resources import UNIT
+from shoal.scheduler.places import Places
+from shoal.scheduler.resources import amounts
 from shoal.scheduler.tables import (
     ACTOR,
     ALIVE,
@@ -43,6 +44,8 @@ from shoal.scheduler.tables import (
     Worker,
 )
 
+TELLING = frozenset({"RuntimeEnvSetupError", "ActorUnschedulableError", "ActorPlacementGroupRemoved"})
+"""Errors of an actor's creation that its calls raise by their own names."""
 PATIENCE = 0.5
 """Seconds that an interrupted task has before its worker is killed."""
 LOG = 4096
@@ -52,14 +55,17 @@ LOG = 4096
 class Scheduler:
     """A state machine: `handle` takes events and returns commands, and nothing else changes it."""
 
-    def __init__(self, total: Mapping[str, float], pool: int) -> None:
+    def __init__(self, head: Node) -> None:
         self.out: list[Command] = []
         self.objects = Objects(self.out)
         self.actors = Actors()
         self.kinds: dict[bytes, Kind] = {}
         self.tasks: dict[bytes, Task] = {}
-        self.placement = Placement(self.out, total, pool, self.tasks, self._place_actor)
-        self.resources = self.placement.resources
+        self.placement = Placement(self.out, self.tasks, self._place_actor, self._fail)
+        self.placement.nodes.add(head)
+        self.places = Places(self, self._end_actor, self._object_settled)
+        self.nodes = self.placement.nodes
+        self.groups = self.placement.groups
         self.workers = self.placement.workers
         self.clients: set[int] = {0}  # 0 is the job of detached actors' work
         self.cells: dict[str, set[bytes]] = {}
@@ -85,6 +91,7 @@ class Scheduler:
             ev.CellCancelled: self._cell_cancelled,
             ev.ActorKilled: self._actor_killed,
             ev.Tick: self._tick,
+            **self.places.handlers,
         }
 
     def handle(self, *events: ev.Event) -> list[Command]:
@@ -95,14 +102,16 @@ class Scheduler:
             handlers[type(event)](event)
         while self.objects.freed_actors:
             self._actor_unreachable(self.objects.freed_actors.pop())
+        if self.groups.pending:
+            self.places.place_groups()
         self.placement.place()
         commands = self.out[:]
         self.out.clear()
         return commands
 
     def fill_pool(self) -> None:
-        """Start workers up to the number of CPUs; the commands come with the next `handle`."""
-        self.placement.fill_pool()
+        """Start the workers that each node keeps ready; the commands come with the next `handle`."""
+        self.placement.pool.fill()
 
     def next_tick(self) -> float | None:
         """In how many seconds a `Tick` is wanted; None when there is nothing to watch."""
@@ -122,6 +131,7 @@ class Scheduler:
                 self._end_actor(actor, "the program that made it has ended", KillWorker)
         for task in [t for t in self.tasks.values() if t.job == e.client]:
             self._cancel(task, force=True)
+        self.places.job_ended(e.client)
 
     def _kind_defined(self, e: ev.KindDefined) -> None:
         self.kinds[e.kind.id] = e.kind
@@ -197,7 +207,7 @@ class Scheduler:
         if worker is not None and worker.state == STARTING:
             self.clients.add(e.worker)
             self.objects.join(e.worker)
-            self.placement.ready(worker)
+            self.placement.pool.ready(worker)
 
     def _environment_failed(self, e: ev.EnvironmentFailed) -> None:
         for task in self.placement.give_up(e.env):
@@ -244,18 +254,19 @@ class Scheduler:
         for task_id in reversed(running):
             task = self.tasks.get(task_id)
             if task is not None:
-                self._lost_worker(task, e.reason, started=task_id == running[0])
+                error = "WorkerCrashedError" if worker.node.alive else "NodeDiedError"
+                self._lost_worker(task, error, e.reason, started=task_id == running[0])
         self.clients.discard(e.worker)
         self.objects.leave(e.worker)
         if had_started:
-            self.placement.fill_pool()
+            self.placement.pool.fill()
 
-    def _lost_worker(self, task: Task, reason: str, started: bool) -> None:
+    def _lost_worker(self, task: Task, error: str, reason: str, started: bool) -> None:
         if task.cancelled:
             self._fail_cancelled(task)
         elif started and task.retries == 0:
             again = f" after {task.kind.retries} retries" if task.kind.retries > 0 else ""
-            self._fail(task, "WorkerCrashedError", f"{task.kind.name}(): its worker died{again}: {reason}")
+            self._fail(task, error, f"{task.kind.name}(): its worker died{again}: {reason}")
         else:
             if started and task.retries > 0:
                 task.retries -= 1
@@ -292,25 +303,36 @@ class Scheduler:
             inside = tuple(contained)
             for i, object_id in enumerate(task.returns):
                 refs = inside[i] if i < len(inside) else ()
-                for waiter_id in self.objects.settle(object_id, refs, error is not None):
-                    waiter = self.tasks.get(waiter_id)
-                    if waiter is None:
-                        continue
-                    waiter.missing -= 1
-                    if error is not None:
-                        if waiter.kind.role == "actor":
-                            self._actor_failed(waiter, "an argument of its constructor failed")
-                        else:
-                            self.out.append(CopyError(waiter.returns, object_id))
-                        todo.append((waiter, (), error))
-                    elif not waiter.missing:
-                        self._arguments_ready(waiter)
+                todo += [(waiter, (), error) for waiter in self._wake(object_id, refs, error)]
             for dep in task.deps:
                 self.objects.unpin(dep)
             for held in task.holds:
                 self.objects.unpin(held)
             if task.kind.role == "method" and task.state != PUSHED:
                 self._send_calls(self.actors.table.get(task.actor or b""))
+
+    def _wake(self, object_id: bytes, contained: tuple[bytes, ...], error: str | None) -> list[Task]:
+        """An object is there, or failed; returns the tasks that fail with it."""
+        failed = []
+        for waiter_id in self.objects.settle(object_id, contained, error is not None):
+            waiter = self.tasks.get(waiter_id)
+            if waiter is None:
+                continue
+            waiter.missing -= 1
+            if error is not None:
+                if waiter.kind.role == "actor":
+                    self._actor_failed(waiter, "an argument of its constructor failed")
+                else:
+                    self.out.append(CopyError(waiter.returns, object_id))
+                failed.append(waiter)
+            elif not waiter.missing:
+                self._arguments_ready(waiter)
+        return failed
+
+    def _object_settled(self, object_id: bytes, error: str | None) -> None:
+        """One that no task makes."""
+        for waiter in self._wake(object_id, (), error):
+            self._settle(waiter, (), error)
 
     def _forget(self, task: Task, error: str | None) -> None:
         self.tasks.pop(task.id, None)
@@ -405,8 +427,8 @@ class Scheduler:
 
     def _place_actor(self, task: Task, worker: Worker) -> None:
         actor = self.actors.table[task.actor or b""]
-        worker.state, worker.actor, worker.shape = ACTOR, actor.id, task.kind.held
-        self.resources.take(task.kind.held)
+        worker.state, worker.actor = ACTOR, actor.id
+        self.placement.hold(worker, task.kind.held)
         actor.worker = worker.id
         self.placement.push(worker, task)
 
@@ -426,7 +448,7 @@ class Scheduler:
     def _actor_failed(self, task: Task, message: str, error: str = "") -> None:
         """Its creation came to nothing before it ran."""
         actor = self.actors.table[task.actor or b""]
-        if error == "RuntimeEnvSetupError":
+        if error in TELLING:
             actor.error = error
         if actor.state != DEAD:
             self._end_actor(actor, message, KillWorker)
@@ -470,6 +492,7 @@ class Scheduler:
         """Its calls fail; its process is ended as `how` says (None: it is dead already)."""
         unsent = self.actors.end(actor, reason)
         self.out.append(ActorChanged(actor.id))
+        self.places.creator_ended(actor.id)
         worker = self.workers.get(actor.worker) if actor.worker is not None else None
         if worker is not None:
             if how is not None:
@@ -496,8 +519,8 @@ class Scheduler:
     # looking in
 
     def totals(self) -> dict[str, float]:
-        return self.resources.amounts(self.resources.total)
+        return amounts(self.nodes.sum("total"))
 
     def available(self) -> dict[str, float]:
-        free = self.resources.free
-        return {n: max(0, v) / UNIT for n, v in free.items() if not math.isclose(v, 0) or n == "CPU"}
+        """What is used up is left out, as in Ray."""
+        return {name: value for name, value in amounts(self.nodes.sum("free")).items() if value > 0}

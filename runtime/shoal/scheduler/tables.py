@@ -4,9 +4,45 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from shoal.scheduler.nodes import Node
+    from shoal.scheduler.strategies import Seat
 
 Shape = tuple[tuple[str, int], ...]
 """A demand: sorted (resource, ten-thousandths) pairs. Tasks of one shape share a queue and a lease."""
+Gpus = tuple[tuple[int, int], ...]
+"""Which GPUs, and how much of each in ten-thousandths."""
+Selector = tuple[tuple[str, str, tuple[str, ...]], ...]
+"""Conditions on a node's labels: key, "in", "!in", "exists" or "!exists", values."""
+
+
+class Wish(NamedTuple):
+    """Where something is to run, for what may not run just anywhere. `how` is one of the words below."""
+
+    how: str = ""
+    node: str = ""
+    soft: bool = False
+    """Of a node: another will do where this one is gone or has not enough in all."""
+    spill: bool = False
+    """Of a soft one: another will do also where this one is only busy."""
+    at_once: bool = False
+    """Of a hard one: fail where it is busy."""
+    hard: Selector = ()
+    liked: Selector = ()
+    group: bytes = b""
+    bundle: int = -1
+    capture: bool = False
+    """What it submits goes to the same group."""
+    selectors: tuple[Selector, ...] = ()
+    """One of them must hold, the first that can be met."""
+
+
+SPREAD = "spread"
+NODE = "node"
+LABELS = "labels"
+GROUP = "group"
 
 # States of a task.
 WAITING = "waiting"  # for arguments
@@ -48,6 +84,7 @@ class Kind:
     """An actor class whose calls run at once: one that is not ready holds up no other."""
     stream: bool = False
     """Its values come one by one, nobody knows how many."""
+    wish: Wish | None = None
     seconds: float | None = None
     """Measured running time, a moving average; None before the first."""
 
@@ -91,11 +128,14 @@ class Object:
 @dataclass(slots=True)
 class Worker:
     id: int
+    node: Node
     state: str = STARTING
     env: str = ""
     """The runtime environment it was made for: it never serves another."""
     job: int = 0
     shape: Shape = ()
+    wish: Wish | None = None
+    gpus: Gpus = ()
     running: dict[bytes, None] = field(default_factory=dict)
     """Tasks pushed to it, in order: the first is the one that runs."""
     actor: bytes | None = None
@@ -104,6 +144,11 @@ class Worker:
     head_since: float = 0.0
     head: bytes | None = None
     idle_since: float | None = None
+    seat: Seat = field(init=False)
+    """What its shape is taken from, while it is leased or an actor's."""
+
+    def __post_init__(self) -> None:
+        self.seat = self.node
 
 
 @dataclass(slots=True)

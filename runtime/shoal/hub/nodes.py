@@ -1,0 +1,111 @@
+"""The nodes as the hub knows them: made from settings, added, removed, and described as Ray describes them."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from shoal.config import Settings, default_cpus
+from shoal.exceptions import ShoalValueError
+from shoal.scheduler import events as ev
+from shoal.scheduler.nodes import Node
+from shoal.scheduler.resources import Resources, amounts, units
+
+if TYPE_CHECKING:
+    from shoal.hub.loop import Hub
+
+PORT = 0
+"""Nothing listens on a port: everything goes by Unix sockets. Ray's rows have the key."""
+
+
+def head(settings: Settings) -> Node:
+    """The node that the hub and the drivers are on."""
+    offered = {
+        "CPU": settings.cpus,
+        "GPU": settings.gpus,
+        "memory": settings.memory,
+        "object_store_memory": settings.store,
+        **dict(settings.resources),
+    }
+    return _node(1, offered, dict(settings.labels), math.ceil(settings.cpus), settings.node_name)
+
+
+def _node(number: int, offered: Mapping[str, float], labels: Mapping[str, str], pool: int, name: str) -> Node:
+    node_id = os.urandom(28).hex()
+    # Each its own address of this machine, so that `node:ADDRESS` means one of them.
+    address = f"127.0.{number >> 8}.{number & 255}"
+    offered = {k: v for k, v in offered.items() if v or k == "CPU"}
+    resources = Resources(units({**offered, f"node:{address}": 1.0}))
+    return Node(node_id, resources, pool, {"ray.io/node-id": node_id, **labels}, name or address, address)
+
+
+class HubNodes:
+    """The questions and messages about nodes."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self.questions: dict[str, Callable[..., Any]] = {
+            "nodes": self.rows,
+            "add_node": self.add,
+            "remove_node": self.remove,
+        }
+
+    def start(self) -> None:
+        """The further nodes that the cluster is started with."""
+        for given in self._hub.settings.nodes:
+            self.add(given)
+
+    def add(self, given: Mapping[str, Any]) -> str:
+        """Returns the id of the new node."""
+        table = self._hub.scheduler.nodes.table
+        cpus = given.get("num_cpus", 1)
+        offered = {
+            "CPU": cpus,
+            "GPU": given.get("num_gpus") or 0,
+            "memory": given.get("memory") or 0,
+            "object_store_memory": given.get("object_store_memory") or 0,
+            **(given.get("resources") or {}),
+        }
+        # A machine plays many nodes: each keeps no more workers than the machine has use for.
+        pool = min(math.ceil(cpus), default_cpus())
+        node = _node(len(table) + 1, offered, given.get("labels") or {}, pool, given.get("node_name") or "")
+        self._hub.post(ev.NodeAdded(node))
+        return node.id
+
+    def remove(self, node_id: str) -> None:
+        nodes = self._hub.scheduler.nodes
+        node = nodes.table.get(node_id)
+        if node is None or not node.alive:
+            raise ShoalValueError(f"there is no node {node_id} that is alive")
+        if node is next(iter(nodes.table.values())):
+            raise ShoalValueError("the head node goes with the cluster: call shutdown()")
+        self._hub.post(ev.NodeRemoved(node_id, "it was removed"))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All nodes, dead ones too, with Ray's keys."""
+        host = socket.gethostname()
+        session = str(self._hub.folder)
+        return [
+            {
+                "NodeID": node.id,
+                "Alive": node.alive,
+                "NodeManagerAddress": node.address,
+                "NodeManagerHostname": host,
+                "NodeManagerPort": PORT,
+                "ObjectManagerPort": PORT,
+                "ObjectStoreSocketName": session,
+                "RayletSocketName": session,
+                "MetricsExportPort": PORT,
+                "NodeName": node.name,
+                "RuntimeEnvAgentPort": PORT,
+                "DeathReason": 0 if node.alive else 1,
+                "DeathReasonMessage": node.reason,
+                "alive": node.alive,
+                "Resources": amounts(node.resources.total) if node.alive else {},
+                "Labels": dict(node.labels),
+            }
+            for node in self._hub.scheduler.nodes.table.values()
+        ]
