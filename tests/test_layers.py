@@ -17,15 +17,16 @@ ROOMS = ("runtime", "widgets", "kernelext")
 # on its own floor only what the same package holds (`scheduler/*` is the package and all in it).
 # Facades and doors stand on the roof: nobody inside imports them.
 FLOORS = [
-    "exceptions feed_rows context counts shield shm allocator output runs environment",
+    "exceptions feed_rows context counts shield shm allocator output runs venvs",
     "ids foreign",
-    "config current wire serial signatures feed trace options returned",
-    "errors refs link segments store scheduler/*",
+    "config current wire serial signatures feed trace runtime_env returned",
+    "errors refs link segments store packages environment options scheduler/*",
+    "surroundings",
     "engines/*",
     "cluster execution",
     "functions lifecycle worker",
     "actors autoscaler/*",
-    "api",
+    "api interpreter",
     "zygote",
     "hub/*",
     "shoal_widgets/*",

@@ -162,6 +162,7 @@ class ActorClass:
             detached=detached,
             methods=tuple((n, *spec) for n, spec in methods.items()),
             concurrency=concurrency,
+            runtime_env=self._options.get("runtime_env"),
         )
 
     def __getstate__(self) -> dict[str, Any]:

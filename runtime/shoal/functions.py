@@ -125,6 +125,7 @@ class RemoteFunction(Generic[P, R]):
             captured=self._definition.captured,
             resources=demand,
             retries=retries,
+            runtime_env=options.get("runtime_env"),
             **values,
         )
         return self._made

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal import cluster, current
 from shoal.exceptions import AlreadyInitializedError, InitOptionError, ShoalValueError
+from shoal.runtime_env import RuntimeEnv, checked
 
 if TYPE_CHECKING:
     from shoal.engines.base import Engine
@@ -87,19 +88,23 @@ def init(
     resources: dict[str, float] | None = None,
     object_store_memory: int | None = None,
     local_mode: bool = False,
+    runtime_env: dict[str, Any] | RuntimeEnv | None = None,
     ignore_reinit_error: bool = False,
     **others: Any,
 ) -> Context:
     """Start a cluster on this machine, or connect to one.
 
     Args: `address` None or "local" starts one, "auto" joins the youngest of yours, a name joins that one, "inline" (or
-    `local_mode`) runs everything in this thread. `num_cpus` tasks run at once; `object_store_memory` in bytes. Run
+    `local_mode`) runs everything in this thread. `num_cpus` tasks run at once; `object_store_memory` in bytes;
+    `runtime_env` is what all that this program submits runs in. Run
     again in a notebook with equal arguments it returns the same context; in a script it raises RuntimeError, unless
     told to ignore that. Options of Ray's dashboard, logs and daemons are taken and have no effect.
     """
     _check(others)
-    arguments = (address, num_cpus, num_gpus, tuple((resources or {}).items()), object_store_memory, local_mode)
-    plain = (None, None, None, (), None, False)
+    env = checked(runtime_env) if runtime_env else None
+    sizes = (num_cpus, num_gpus, tuple((resources or {}).items()), object_store_memory)
+    arguments = (address, *sizes, local_mode, repr(env))
+    plain = (None, None, None, (), None, False, "None")
     here = current.peek()
     if here is not None and here.alive:
         before = _inited.context
@@ -120,13 +125,19 @@ def init(
     elif address in (None, "local"):
         made = cluster.start(cpus=num_cpus, gpus=num_gpus or 0, store=object_store_memory, resources=resources)
     else:
-        sizes = dict(num_cpus=num_cpus, num_gpus=num_gpus, resources=resources, object_store_memory=object_store_memory)
-        for name, value in sizes.items():
+        given = dict(num_cpus=num_cpus, num_gpus=num_gpus, resources=resources, object_store_memory=object_store_memory)
+        for name, value in given.items():
             if value is not None:
                 raise ShoalValueError(
                     f"when connecting to an existing cluster, {name} must not be provided: it is set where that starts"
                 )
         made = cluster.connect_to(address)
+    try:
+        if env is not None:
+            made.engine.use_runtime_env(env)
+    except BaseException:
+        made.close()
+        raise
     cluster.use(made)
     return _joined(made.engine, arguments)
 

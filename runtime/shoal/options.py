@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from shoal.exceptions import ShoalTypeError, ShoalValueError
+from shoal.runtime_env import RuntimeEnv, checked
 
 Check = Callable[[str, Any], Any]
 """Called with an option's name and its value, which is not None: the value to go on with, or an error."""
@@ -118,6 +119,10 @@ def _list(name: str, value: Any) -> list[Any]:
     return list(value)
 
 
+def _runtime_env(name: str, value: Any) -> RuntimeEnv | None:
+    return checked(value) or None
+
+
 def _groups(name: str, value: Any) -> Any:
     return _list(name, value) if isinstance(value, list) else _mapping(name, value)
 
@@ -135,7 +140,7 @@ _COMMON: dict[str, Check] = {
     "label_selector": _mapping,
     "fallback_strategy": _list,
     "name": _text,
-    "runtime_env": _as_it_is,
+    "runtime_env": _runtime_env,
     "scheduling_strategy": _as_it_is,
     "placement_group": _as_it_is,
     "placement_group_bundle_index": _count_or_endless,

@@ -17,7 +17,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +35,38 @@ HOLD_BACK = 0.002
 """Seconds that results of quick tasks may gather while more tasks wait here."""
 
 
-def main(number: int, task: socket.socket, control: socket.socket, pipes: list[int], folder: Path) -> int:
-    """Run until told to end, or until the hub is gone; returns the exit status."""
-    return Worker(number, task, control, pipes, folder).run()
+def main(
+    number: int,
+    task: socket.socket,
+    control: socket.socket,
+    pipes: list[int],
+    folder: Path,
+    settles: bool = False,
+    own_path: Sequence[str] = (),
+) -> int:
+    """Run until told to end, or until the hub is gone; returns the exit status.
+
+    With `settles` it is for one runtime environment and enters that first. `own_path` is the import path of another
+    interpreter than the cluster's.
+    """
+    worker = Worker(number, task, control, pipes, folder, own_path)
+    return worker.run() if not settles or worker.settle() else 1
 
 
 class Worker:
     """See the module. All of its state is touched by the main thread, but for what `_lock` guards."""
 
     def __init__(
-        self, number: int, task: socket.socket, control: socket.socket, pipes: list[int], folder: Path
+        self,
+        number: int,
+        task: socket.socket,
+        control: socket.socket,
+        pipes: list[int],
+        folder: Path,
+        own_path: Sequence[str],
     ) -> None:
         self._kinds: dict[bytes, Kind] = {}
-        self._environments = Environments()
+        self._environments = Environments(list(own_path))
         self._lock = threading.Lock()
         self._queue: collections.deque[Run] = collections.deque()
         self._cancelled: set[bytes] = set()
@@ -79,6 +98,23 @@ class Worker:
         threading.Thread(target=self._watch, name="shoal-watch", daemon=True).start()
 
     # the main thread
+
+    def settle(self) -> bool:
+        """Enter the runtime environment that the hub names first; False when that went wrong, and the hub is told."""
+        link, environments = self.engine.link, self._environments
+        try:
+            link.wait(lambda: environments.told or self._ending)
+        except ClusterDiedError:
+            return False
+        if not environments.told:
+            return True
+        wrong = environments.settle()
+        self.engine.surroundings.enclose(environments.text, lambda: environments.changed)
+        if wrong is not None:
+            self._output.drain()
+            link.append(("runtime_env_failed", wrong))
+            link.flush()
+        return wrong is None
 
     def run(self) -> int:
         link = self.engine.link
@@ -169,6 +205,8 @@ class Worker:
             self._execution.define(*message[1:])
         elif tag == "environment":
             self._environments.define(*message[1:])
+        elif tag == "runtime_env":
+            self._environments.tell(*message[1:])
         elif tag == "interrupt":
             self._interrupt(message[1])
         elif tag == "take_back":

@@ -3,7 +3,8 @@
 A fork takes milliseconds where a new interpreter takes a tenth of a second. The zygote is itself forked from the hub
 before the hub opens a socket or loads zmq. It reads orders from its socket:
 
-    ("fork", worker)    its six descriptors ride along: task and control socket, both ends of its output pipes
+    ("fork", worker, python, settles)    its six descriptors ride along: task and control socket, both ends of its
+                                         output pipes; with another interpreter the fork becomes that one
 
 and reports ("forked", worker, pid) and ("died", worker, status). It is a subreaper: what workers leave behind comes
 to it. When the hub is gone it ends all of them, removes the cluster's folder and ends.
@@ -80,19 +81,21 @@ class Zygote:
             return False
         if not data:
             return False
-        _, worker = pickle.loads(data)
+        _, worker, python, settles = pickle.loads(data)
         if threading.active_count() > 1:
             raise RuntimeError("the zygote has grown a thread: a fork now could copy a held lock")
         pid = os.fork()
         if pid == 0:
-            self._become_worker(worker, fds, inherited)
+            self._become_worker(worker, python, settles, fds, inherited)
         for fd in fds:
             os.close(fd)
         self._workers[pid] = worker
         self._tell(("forked", worker, pid))
         return True
 
-    def _become_worker(self, worker: int, fds: list[int], inherited: tuple[int, ...]) -> NoReturn:
+    def _become_worker(
+        self, worker: int, python: str, settles: bool, fds: list[int], inherited: tuple[int, ...]
+    ) -> NoReturn:
         status = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -103,13 +106,17 @@ class Zygote:
             set_name("shoal-worker")
             # A group of its own: what the worker starts goes down with it.
             os.setpgid(0, 0)
+            if python:
+                import shoal.interpreter
+
+                shoal.interpreter.become(python, worker, fds, self._folder)
             import random
 
             import shoal.worker
 
             random.seed()
             task, control = (socket.socket(fileno=fd) for fd in fds[:2])
-            status = shoal.worker.main(worker, task, control, fds[2:], self._folder)
+            status = shoal.worker.main(worker, task, control, fds[2:], self._folder, settles)
         except BaseException:
             import traceback
 

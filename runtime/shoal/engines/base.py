@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from shoal.refs import ObjectRef
 from shoal.runs import Concurrency, Kind
+from shoal.runtime_env import RuntimeEnv
 
 Methods = tuple[tuple[Any, ...], ...]
 """Name of each method, and the fields of its `shoal.actors.MethodSpec`."""
@@ -45,6 +46,8 @@ class Work:
     ahead: int = 0
     methods: Methods = ()
     """An actor's methods, for handles that are got by name."""
+    runtime_env: RuntimeEnv | None = None
+    """Its own, laid over that of the process that submits it."""
 
     def kind(self) -> Kind:
         """What a worker needs of it."""
@@ -112,6 +115,9 @@ class Engine(Protocol):
 
     def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str, Methods] | None:
         """A named actor: its id, the id of its class, the class's name and its methods."""
+
+    def use_runtime_env(self, env: RuntimeEnv) -> None:
+        """From now on all that this process submits runs in this environment, unless it has more of its own."""
 
     def query(self, what: str, *args: Any) -> Any:
         """Cold questions: "resources", "nodes", "timeline", "status", …"""

@@ -19,6 +19,7 @@ from shoal.errors import named_error, pack_error, unpack_error
 from shoal.exceptions import ActorDiedError, EngineUnavailable, GetTimeoutError, ObjectLostError, ShoalValueError
 from shoal.ids import IdMaker, returns
 from shoal.refs import ObjectRef
+from shoal.runtime_env import RuntimeEnv
 from shoal.serial import Packed, pack, unpack
 
 
@@ -240,6 +241,9 @@ class InlineEngine:
             return None
         work = self._actors[actor].work
         return actor, work.function, work.name, work.methods
+
+    def use_runtime_env(self, env: RuntimeEnv) -> None:
+        raise EngineUnavailable("the engine 'inline' has no runtime environments: use the engine 'local' for them")
 
     def query(self, what: str, *args: Any) -> Any:
         if what == "resources":

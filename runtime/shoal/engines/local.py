@@ -6,9 +6,7 @@ What a process submits it owns: the hub sends it the values unasked. Values that
 from __future__ import annotations
 
 import itertools
-import os
 import socket
-import sys
 import threading
 import time
 import warnings
@@ -25,10 +23,12 @@ from shoal.exceptions import ClusterDiedError, GetTimeoutError
 from shoal.ids import IdMaker, returns
 from shoal.link import Link
 from shoal.refs import ObjectRef
+from shoal.runtime_env import RuntimeEnv
 from shoal.segments import HubSegments
 from shoal.serial import Packed, pack, pack_call, unpack
 from shoal.shield import Shield
 from shoal.store import LARGE, Store
+from shoal.surroundings import Surroundings
 from shoal.wire import Message
 
 
@@ -65,9 +65,6 @@ class LocalEngine:
         self._waiting: dict[bytes, list[_Waiter]] = {}
         self._expected: set[bytes] = set()
         self._known: set[bytes] = set()
-        self._environment: tuple[Any, ...] | None = None
-        self._environments = itertools.count(1)
-        self._environment_id = 0
         self._answers: dict[int, tuple[bool, Any]] = {}
         self._questions = itertools.count(1)
         self._on_message = on_message
@@ -88,6 +85,8 @@ class LocalEngine:
             on_lost=on_lost,
             attend_socket=attend,
         )
+
+        self.surroundings = Surroundings(self.link.append, folder / "packages")
 
     @property
     def alive(self) -> bool:
@@ -131,7 +130,7 @@ class LocalEngine:
     ) -> list[ObjectRef[Any]]:
         if work.id not in self._known:
             self._define(work)
-        environment = self._current_environment()
+        environment = self.surroundings.number(work.runtime_env)
         payload, slots, deps, holds, keep = self._pack(args, kwargs)
         holds = (*holds, *work.captured)
         task = self._ids.next()
@@ -174,22 +173,6 @@ class LocalEngine:
                 "ask for less, or start a larger cluster",
                 stacklevel=6,  # the line that calls .remote()
             )
-
-    def _current_environment(self) -> int:
-        """The number of this process's cwd, sys.path and environment variables as they are now; sent when new."""
-        try:
-            cwd = os.getcwd()
-        except FileNotFoundError:
-            cwd = ""
-        environ = os.environ._data  # type: ignore[attr-defined]  # encoded: comparing costs no decoding
-        before = self._environment
-        if before is None or before[0] != cwd or before[1] != sys.path or before[2] != environ:
-            number = next(self._environments)
-            # Said before it is noted: an interrupt in between has it said again, never left unsaid.
-            self.link.append(("environment", number, cwd, list(sys.path), dict(os.environ)))
-            self._environment_id = number
-            self._environment = (cwd, list(sys.path), dict(environ))
-        return self._environment_id
 
     def _pack(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -391,6 +374,9 @@ class LocalEngine:
         if not good:
             raise answer
         return answer
+
+    def use_runtime_env(self, env: RuntimeEnv) -> None:
+        self.surroundings.base = self.surroundings.settle(env)
 
     def linger(self, seconds: float) -> None:
         """Have the cluster wait so long for somebody after this process has gone."""

@@ -21,12 +21,13 @@ from shoal.hub.memory import Memory
 from shoal.hub.peer import HIGH, Peer
 from shoal.hub.publisher import Publisher
 from shoal.hub.recorder import Recorder
+from shoal.hub.runtime_envs import RuntimeEnvs
 from shoal.hub.supervisor import Supervisor
 from shoal.scheduler import commands as cmd
 from shoal.scheduler import events as ev
 from shoal.scheduler.resources import shape_of
 from shoal.scheduler.state import Scheduler
-from shoal.scheduler.tables import DEAD, Kind
+from shoal.scheduler.tables import DEAD, STARTING, Kind
 from shoal.wire import PROTOCOL
 
 FIRST_CLIENT = 30.0
@@ -56,6 +57,7 @@ class Hub:
         self._events: list[ev.Event] = []
         self._payloads: dict[bytes, tuple[Any, ...]] = {}
         self._environments: dict[tuple[int, int], tuple[Any, ...]] = {}
+        self.runtime_envs = RuntimeEnvs(self.supervisor, self.epoll, self._env_failed, self._is_started)
         self._last_driver = -1
         self._jobs: dict[int, int] = {}
         self._kinds: dict[bytes, runs.Kind] = {}
@@ -79,7 +81,7 @@ class Hub:
         }
         """By a message's tag; subjects of their own add theirs."""
         self._perform: dict[type, Callable[[Any], None]] = {
-            cmd.StartWorker: lambda c: self._start_worker(c.worker),
+            cmd.StartWorker: self._start_worker,
             cmd.StopWorker: lambda c: self._tell(c.worker, ("exit",)),
             cmd.KillWorker: lambda c: self.supervisor.kill(c.worker),
             cmd.Run: self._run_task,
@@ -110,6 +112,8 @@ class Hub:
                     self._accept()
                 elif fd == zygote:
                     self._hear_zygote()
+                elif self.runtime_envs.handles(fd):
+                    self.runtime_envs.serve(fd)
                 elif self.memory.handles(fd):
                     self.memory.serve(fd)
             tick = self.scheduler.next_tick()
@@ -122,6 +126,7 @@ class Hub:
             self._check_idle()
         for peer in self._peers.values():
             peer.flush()
+        self.runtime_envs.close()
         if self.publisher is not None:
             self.publisher.close()
 
@@ -235,10 +240,18 @@ class Hub:
 
     # workers
 
-    def _start_worker(self, number: int) -> None:
-        process = self.supervisor.start(number)
-        self._peers[number] = process.task
-        self._by_fd[process.task.fd] = process.task
+    def _start_worker(self, command: cmd.StartWorker) -> None:
+        if command.env:
+            self.runtime_envs.start_worker(command.worker, command.env)
+        else:
+            self.supervisor.start(command.worker)
+            self._is_started(command.worker)
+
+    def _is_started(self, number: int) -> None:
+        peer = self.supervisor.processes[number].task
+        self._peers[number] = peer
+        self._by_fd[peer.fd] = peer
+        self._dirty.add(peer)
 
     def _hear_zygote(self) -> None:
         died = self.supervisor.hear()
@@ -253,8 +266,13 @@ class Hub:
                 self._take(process.task, process.task.receive_rest())
             except Exception as error:
                 self._drop(process.task, error)
-            for stream, text in self.supervisor.last_words(process):
+            words = self.supervisor.last_words(process)
+            for stream, text in words:
                 self._on_output(process.task, *self._running_on(number), stream, text)
+            worker = self.scheduler.workers.get(number)
+            if worker is not None and worker.env and worker.state == STARTING:
+                said = "".join(text for _, text in words)
+                self.runtime_envs.fail(worker.env, f"a worker in it ended before it could work: {reason}\n{said}")
             self._events.append(ev.WorkerDied(number, reason))
             self._schedule()
             self._by_fd.pop(process.task.fd, None)
@@ -303,8 +321,20 @@ class Hub:
             )
         )  # fmt: skip
 
-    def _on_environment(self, peer: Peer, number: int, *environment: Any) -> None:
-        self._environments[peer.number, number] = environment
+    def _on_environment(
+        self, peer: Peer, number: int, cwd: str, path: list[str], environ: dict[str, str], env: str
+    ) -> None:
+        around = (cwd, path, environ)
+        key = self.runtime_envs.define(env, around)
+        self._environments[peer.number, number] = (*around, key)
+
+    def _on_runtime_env_failed(self, peer: Peer, message: str) -> None:
+        worker = self.scheduler.workers.get(peer.number)
+        if worker is not None:
+            self.runtime_envs.fail(worker.env, message)
+
+    def _env_failed(self, env: str, message: str) -> None:
+        self._events.append(ev.EnvironmentFailed(env, message))
 
     def _job_of(self, peer: Peer, parent: bytes | None) -> int:
         if peer.number < 0:
@@ -331,8 +361,9 @@ class Hub:
         holds: tuple[bytes, ...],
     ) -> None:
         self._payloads[task] = (payload, slots, (peer.number, environment))
+        env = self._environments[peer.number, environment][3]
         job = self._job_of(peer, parent)
-        self._events.append(ev.Submitted(task, kind, peer.number, job, cell, parent, actor, deps, holds))
+        self._events.append(ev.Submitted(task, kind, peer.number, job, cell, parent, actor, deps, holds, env))
         self.recorder.submitted(task, self._kinds[kind].name, cell, actor, parent, bool(deps), time.time())
 
     def _on_put(self, peer: Peer, object_id: bytes, place: tuple[Any, ...], contained: tuple[bytes, ...]) -> None:

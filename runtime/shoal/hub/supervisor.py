@@ -40,11 +40,14 @@ class Supervisor:
         self._zygote = zygote
         self._epoll = epoll
         self._asked = 0
-        self._queue: collections.deque[tuple[int, list[int]]] = collections.deque()
+        self._queue: collections.deque[tuple[tuple[int, str, bool], list[int]]] = collections.deque()
         self.processes: dict[int, Process] = {}
 
-    def start(self, worker: int) -> Process:
-        """Ask for a worker; its sockets can be written to at once."""
+    def start(self, worker: int, python: str = "", settles: bool = False) -> Process:
+        """Ask for a worker; its sockets can be written to at once.
+
+        With `python` it runs in that interpreter; with `settles` it waits to be told its runtime environment first.
+        """
         task, far_task = socket.socketpair()
         control, far_control = socket.socketpair()
         out_r, out_w = os.pipe()
@@ -53,15 +56,15 @@ class Supervisor:
         process = Process(worker, Peer(task, worker, self._epoll), control, (out_r, err_r))
         process.task.poke = process.poke
         self.processes[worker] = process
-        self._queue.append((worker, fds))
+        self._queue.append(((worker, python, settles), fds))
         self._ask()
         return process
 
     def _ask(self) -> None:
         while self._queue and self._asked < AT_ONCE:
-            worker, fds = self._queue.popleft()
+            order, fds = self._queue.popleft()
             self._asked += 1
-            socket.send_fds(self._zygote, [pickle.dumps(("fork", worker))], fds)
+            socket.send_fds(self._zygote, [pickle.dumps(("fork", *order))], fds)
             for fd in fds:
                 os.close(fd)
 

@@ -1,0 +1,84 @@
+"""What surrounds the work that a process submits: its folder, import path and variables, and the runtime environment.
+
+Each combination has a number; the hub is told of it once, and every task names it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from shoal.runtime_env import RuntimeEnv, merged
+
+
+class Surroundings:
+    """`tell(message)` sends to the hub; `packages` is the folder for copies of what a runtime environment names.
+
+    `base` is the runtime environment that this process and all that it submits is in, as JSON: a job's, or that of the
+    worker. A task's own is laid over it.
+    """
+
+    def __init__(self, tell: Callable[[tuple[Any, ...]], None], packages: Path) -> None:
+        self.base = ""
+        self._changed: Callable[[], dict[str, tuple[str | None, str]]] = dict
+        self._tell = tell
+        self._packages = packages
+        self._seen: tuple[Any, ...] | None = None
+        self._last = itertools.count(1)
+        self._plain = 0
+        self._settled: dict[int, tuple[RuntimeEnv, str]] = {}
+        self._numbers: dict[str, int] = {}
+
+    def enclose(self, base: str, changed: Callable[[], dict[str, tuple[str | None, str]]]) -> None:
+        """Say what this worker is in; `changed()` gives the variables that this sets: before, and now."""
+        self.base, self._changed = base, changed
+
+    def _variables(self) -> dict[str, str]:
+        """This process's own: what its runtime environment sets is set again wherever that counts."""
+        environ = dict(os.environ)
+        for name, (before, now) in self._changed().items():
+            if environ.get(name) == now:
+                del environ[name]
+                if before is not None:
+                    environ[name] = before
+        return environ
+
+    def settle(self, env: RuntimeEnv) -> str:
+        """The environment as it travels, laid over `base`; its folders are copied at first use."""
+        known = self._settled.get(id(env))
+        if known is None:
+            from shoal.packages import settle  # of use to few
+
+            known = self._settled[id(env)] = (env, merged(self.base, settle(env, self._packages)))
+        return known[1]
+
+    def number(self, env: RuntimeEnv | None) -> int:
+        """The number of how things are now, for work with this runtime environment of its own; told when new."""
+        try:
+            cwd = os.getcwd()
+        except FileNotFoundError:
+            cwd = ""
+        environ = os.environ._data  # type: ignore[attr-defined]  # encoded: comparing costs no decoding
+        seen = self._seen
+        if seen is None or seen[0] != cwd or seen[1] != sys.path or seen[2] != environ or seen[3] is not self.base:
+            number = next(self._last)
+            # Said before it is noted: an interrupt in between has it said again, never left unsaid.
+            self._tell(("environment", number, cwd, list(sys.path), self._variables(), self.base))
+            self._numbers = {}
+            self._plain = number
+            self._seen = (cwd, list(sys.path), dict(environ), self.base)
+        if env is None:
+            return self._plain
+        settled = self.settle(env)
+        if settled == self.base:
+            return self._plain
+        found = self._numbers.get(settled)
+        if found is None:
+            found = next(self._last)
+            self._tell(("environment", found, cwd, list(sys.path), self._variables(), settled))
+            self._numbers[settled] = found
+        return found
