@@ -36,6 +36,10 @@ def method(**options: Any) -> Callable[[Any], Any]:
     return mark
 
 
+_PLAIN = frozenset({"num_returns", "name", "concurrency_group"})
+"""Options of calls that may go by a lane: see docs/lanes.md."""
+
+
 class MethodSpec(NamedTuple):
     """What a handle knows of a method: how many values it returns, and its parameters (see `signatures.spell`)."""
 
@@ -260,6 +264,7 @@ class ActorMethod:
             blob=lambda: b"",
             method=self._name,
             group=group,
+            plain=_PLAIN.issuperset(options) and returned.is_plain(values),
             **values,
         )
         return work, checker(self._name, spec.parameters)

@@ -23,6 +23,10 @@ RETRIES = 3
 """As in Ray: a task is repeated so often when its worker dies, never when it raises."""
 
 
+_PLAIN = frozenset({"num_cpus", "num_returns", "max_retries", "name"})
+"""Options of tasks that may go by a lane: see docs/lanes.md."""
+
+
 class Definition:
     """A function or class as it is pickled at its first use: later changes of what it captures are not seen.
 
@@ -126,6 +130,7 @@ class RemoteFunction(Generic[P, R]):
             resources=demand,
             retries=retries,
             runtime_env=options.get("runtime_env"),
+            plain=_PLAIN.issuperset(options) and returned.is_plain(values),
             **values,
         )
         return self._made

@@ -68,8 +68,12 @@ class Link:
         self._pid = os.getpid()
         self.last_words: Callable[[], str] = str
         """What the hub said before it died, for the error."""
-        self._poll = select.poll()
-        self._poll.register(sock, select.POLLIN)
+        self.before_word: Callable[[], None] | None = None
+        """Called before each word of work that runs here; see `report`."""
+        self._sources = select.epoll()
+        """The hub's socket and whatever else this thread reads while it waits: see `add_source`."""
+        self._sources.register(sock, select.EPOLLIN)
+        self._readers: dict[int, Callable[[], None]] = {sock.fileno(): self._read}
         self._kick = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._epoll = select.epoll()
         self._epoll.register(self._kick, select.EPOLLIN)
@@ -81,24 +85,37 @@ class Link:
 
     def append(self, message: Message) -> None:
         """Add to the outbox; it goes with the next send."""
+        if self.before_word is not None:
+            self.before_word()
+        self._outbox.append(message)
+
+    def report(self, message: Message) -> None:
+        """`append` for what is said about work and not by it."""
         self._outbox.append(message)
 
     def post(self, message: Message) -> None:
         """Send soon: at once when alone, together with others in a burst."""
         self._check()
-        self._outbox.append(message)
+        self.append(message)
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Send what was appended: at once when alone, together with others in a burst."""
         # Who waits after each message makes no burst, however quick the answers come.
         if self._alone or time.monotonic() - self._sent_at > BURST or len(self._outbox) >= FULL:
             self._alone = False
             self.flush()
-        elif not self._kicked:
-            self._kicked = True
-            os.eventfd_write(self._kick, 1)
+        else:
+            self.kick()
 
     def flush(self) -> None:
-        with self._shield, self._send_lock:
+        with self._shield:
             self._kicked = False
-            self._tick()
+            self._tick()  # outside the lock: what ticks has locks of its own
+            self._send()
+
+    def _send(self) -> None:
+        with self._send_lock:
             outbox = self._outbox
             if not outbox or self._closed:
                 return
@@ -111,6 +128,28 @@ class Link:
                 self._hear_out()
                 self._lose()
             self._sent_at = time.monotonic()
+
+    # other sockets
+
+    def add_source(self, fd: int, read: Callable[[], None]) -> None:
+        """Have `read()` called, by the thread that reads, when there is something to read at `fd`."""
+        self._readers[fd] = read
+        self._sources.register(fd, select.EPOLLIN)
+
+    def watch_writable(self, fd: int, on: bool) -> None:
+        """Have its `read()` called when it can be written to as well."""
+        if not self._closed:
+            self._sources.modify(fd, select.EPOLLIN | (select.EPOLLOUT if on else 0))
+
+    def drop_source(self, fd: int) -> None:
+        if self._readers.pop(fd, None) is not None and not self._closed:
+            self._sources.unregister(fd)
+
+    def kick(self) -> None:
+        """Have the attendant flush within half a millisecond: something may go out together with what follows."""
+        if not self._kicked:
+            self._kicked = True
+            os.eventfd_write(self._kick, 1)
 
     # waiting
 
@@ -154,11 +193,10 @@ class Link:
                 left = min(left, max(0.0, deadline - time.monotonic()))
             try:
                 shield.open()
-                events = self._poll.poll(left * 1000)
+                events = self._sources.poll(left)
             finally:
                 shield.close()
-            if events:
-                self._read()
+            self._read_all(events)
             if deadline is not None and time.monotonic() >= deadline:
                 return ready()
         return True
@@ -192,14 +230,22 @@ class Link:
             return
         for message in self._decoder.feed(data):
             self._dispatch(message)
-        if self._waiting:
+
+    def dispatch(self, message: Message) -> None:
+        """Take a message as if the hub had sent it."""
+        self._dispatch(message)
+
+    def _read_all(self, events: list[tuple[int, int]]) -> None:
+        for fd, _ in events:
+            read = self._readers.get(fd)  # one read may have closed another
+            if read is not None:
+                read()
+        if self._waiting and events:
             self._wake_followers()
 
     def drain(self) -> None:
         """See to it that what is there is read: by this thread, not the main one, or by the one that reads already."""
-        probe = select.poll()
-        probe.register(self._sock, select.POLLIN)
-        while probe.poll(0) and not self.lost:
+        while self._sources.poll(0) and not self.lost:
             if not self._read_unless_read():
                 time.sleep(0)  # the reader is at it
 
@@ -208,7 +254,7 @@ class Link:
         if not self._reader.acquire(blocking=False):
             return False
         try:
-            self._read()
+            self._read_all(self._sources.poll(0))
         finally:
             self._reader.release()
             if self._waiting:
@@ -256,14 +302,14 @@ class Link:
     def _arm(self) -> None:
         with self._followers:
             if not self._armed and not self._closed:
-                self._epoll.register(self._sock, select.EPOLLIN)
+                self._epoll.register(self._sources, select.EPOLLIN)
                 self._armed = True
 
     def _disarm(self) -> None:
         with self._followers:
             if self._armed and not self._closed:
                 # An epoll may be changed while another thread sleeps in it: no wake-up is paid for.
-                self._epoll.unregister(self._sock)
+                self._epoll.unregister(self._sources)
                 self._armed = False
 
     # the end
@@ -321,5 +367,6 @@ class Link:
         if threading.current_thread() is not self._attendant:
             self._attendant.join()
         self._epoll.close()
+        self._sources.close()
         os.close(self._kick)
         self._sock.close()

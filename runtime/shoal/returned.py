@@ -35,3 +35,9 @@ def values(num_returns: int | str, options: Mapping[str, Any]) -> dict[str, Any]
         return {"returns": num_returns}
     ahead = options.get("_generator_backpressure_num_objects") or 0
     return {"yields": "stream" if num_returns == "streaming" else num_returns, "ahead": max(0, ahead)}
+
+
+def is_plain(values: Mapping[str, Any]) -> bool:
+    """Whether what `values` says is a fixed number of values, one at least: such calls may go by a lane."""
+    returns: int = values.get("returns", 0)
+    return returns > 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from shoal.incoming import IncomingLane
 
 
 class Concurrency(NamedTuple):
@@ -36,7 +39,7 @@ class Kind(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A task as the hub sends it. `values` are the dependencies' values, as many as `slots`."""
+    """A task as the hub, or a driver by its lane, sends it. `values` are those of the `deps`, for their `slots`."""
 
     task: bytes
     kind: bytes
@@ -46,3 +49,6 @@ class Run(NamedTuple):
     slots: tuple[int | str, ...]
     deps: tuple[bytes, ...]
     values: tuple[Any, ...]
+    before: int = 0
+    """Calls of its client that came by the lane and are to begin before it."""
+    lane: IncomingLane | None = None

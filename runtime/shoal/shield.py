@@ -7,6 +7,7 @@ handler is replaced by one that only notes. It raises at once where a `window` i
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import signal
 import threading
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 # Python's own wrapper turns numbers into enums and back, which takes longer than all the rest of a shield.
-_set_handler: Callable[[int, Any], Any] = getattr(signal.signal, "__wrapped__", signal.signal)
+_set_handler: Callable[[int, Any], Any] = _signal.signal
 _SIGINT = int(signal.SIGINT)
 
 

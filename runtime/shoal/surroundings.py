@@ -30,6 +30,8 @@ class Surroundings:
         self._seen: tuple[Any, ...] | None = None
         self._last = itertools.count(1)
         self._plain = 0
+        self.plain: dict[int, tuple[str, list[str], dict[str, str]]] = {}
+        """Those without a runtime environment, by number: calls by lanes name them."""
         self._settled: dict[int, tuple[RuntimeEnv, str]] = {}
         self._numbers: dict[str, int] = {}
 
@@ -67,7 +69,10 @@ class Surroundings:
         if seen is None or seen[0] != cwd or seen[1] != sys.path or seen[2] != environ or seen[3] is not self.base:
             number = next(self._last)
             # Said before it is noted: an interrupt in between has it said again, never left unsaid.
-            self._tell(("environment", number, cwd, list(sys.path), self._variables(), self.base))
+            around = (cwd, list(sys.path), self._variables())
+            self._tell(("environment", number, *around, self.base))
+            if not self.base:
+                self.plain[number] = around
             self._numbers = {}
             self._plain = number
             self._seen = (cwd, list(sys.path), dict(environ), self.base)

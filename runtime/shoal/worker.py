@@ -25,7 +25,9 @@ from shoal import context, current
 from shoal.engines.local import LocalEngine
 from shoal.environment import Environments
 from shoal.exceptions import ClusterDiedError
-from shoal.execution import Execution, error_value
+from shoal.execution import Execution, Value, error_value
+from shoal.incoming import Incoming
+from shoal.lane import lane_path
 from shoal.output import OutputPipes
 from shoal.runs import Kind, Run
 from shoal.shield import WorkerShield
@@ -92,6 +94,7 @@ class Worker:
             attend=False,
         )
         self._execution = Execution(self.engine)
+        self._incoming = Incoming(lane_path(folder, number), self.engine.link, self._lock, self._kinds, self._take_call)
         self._control = control
         current.set_engine(self.engine)
         context.on_display(self._send_display)
@@ -118,7 +121,7 @@ class Worker:
 
     def run(self) -> int:
         link = self.engine.link
-        link.append(("hello",))
+        link.report(("hello",))
         try:
             while True:
                 if not self._queue:
@@ -131,6 +134,8 @@ class Worker:
                     run = self._queue.popleft()
                     self._running = run.task
                     self._blocked = 0
+                    if run.lane is not None:
+                        self._incoming.begin(run)
                 self._execute(run)
         except ClusterDiedError:
             return 1
@@ -178,16 +183,28 @@ class Worker:
         if outcome != "ok":
             ended = time.time()
         self._output.drain()
+        self._report(run, kind, outcome, values, started, ended, error_name)
+        if run.lane is not None:
+            with self._lock:
+                self._incoming.say_closed()
+
+    def _report(
+        self, run: Run, kind: Kind, outcome: str, values: list[Value], started: float, ended: float, error: str | None
+    ) -> None:
+        """By its lane if it came by one and the hub need not know of it; what it printed is on its way already."""
+        results = [v for v, _ in values]
+        at_once = not self._queue or not kind.retries
+        if run.lane is not None:
+            lean = outcome != "cancelled" and all(v[0] in "ie" and not refs for v, refs in values)
+            if self._incoming.end(run, lean):
+                answer = ("done", run.task, outcome, results, started, ended, error)
+                self._incoming.answer(run, answer, at_once)
+                return
         link = self.engine.link
-        link.append(
-            (
-                "done", run.task, outcome, [v for v, _ in values], tuple(c for _, c in values),
-                started, ended, error_name,
-            )
-        )  # fmt: skip
+        link.report(("done", run.task, outcome, results, tuple(c for _, c in values), started, ended, error))
         now = time.monotonic()
         # What may not run twice is told at once: should the next task crash this worker, it is known as done.
-        if not self._queue or not kind.retries or now - self._sent_at > HOLD_BACK:
+        if at_once or now - self._sent_at > HOLD_BACK:
             self._sent_at = now
             link.flush()
 
@@ -197,8 +214,7 @@ class Worker:
         """Called by whichever thread reads the task socket."""
         tag = message[0]
         if tag == "run":
-            with self._lock:
-                self._queue.append(Run(*message[1:]))
+            self._take_run(Run(*message[1:]))
         elif tag == "kind":
             self._kinds[message[1]] = message[2]
         elif tag == "function":
@@ -209,10 +225,25 @@ class Worker:
             self._environments.tell(*message[1:])
         elif tag == "interrupt":
             self._interrupt(message[1])
+        elif tag == "close":
+            self._incoming.close_lease(message[1], self._queue)
         elif tag == "take_back":
             self._give_back(message[1])
         elif tag == "exit":
             self._ending = True
+
+    def _take_run(self, run: Run) -> None:
+        """From the hub: an actor's calls keep their order with those of the same caller that come by its lane."""
+        client = run.environment[0]
+        if run.before:
+            self._incoming.from_hub(client, run.before)
+        self._take_call(run)
+        if self._kinds[run.kind].role == "method":
+            self._incoming.received_from_hub(client)
+
+    def _take_call(self, run: Run) -> None:
+        with self._lock:
+            self._queue.append(run)
 
     @contextlib.contextmanager
     def _blocking(self) -> Iterator[None]:
@@ -274,7 +305,7 @@ class Worker:
                 kept = [run for run in self._queue if run.task not in wanted]
                 self._queue.clear()
                 self._queue.extend(kept)
-        self.engine.link.append(("returned", back))
+        self.engine.link.report(("returned", back))
 
     # the watcher thread
 

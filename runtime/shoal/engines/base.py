@@ -48,6 +48,8 @@ class Work:
     """An actor's methods, for handles that are got by name."""
     runtime_env: RuntimeEnv | None = None
     """Its own, laid over that of the process that submits it."""
+    plain: bool = False
+    """A task or method with no option beyond CPUs, crash retries and a number of values: it may go by a lane."""
 
     def kind(self) -> Kind:
         """What a worker needs of it."""

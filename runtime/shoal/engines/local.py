@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from shoal import context
+from shoal.calls import Call
 from shoal.counts import RefCounts
 from shoal.engines.base import Methods, Output, Work
-from shoal.errors import unpack_error
+from shoal.errors import named_error, unpack_error
 from shoal.exceptions import ClusterDiedError, GetTimeoutError
 from shoal.ids import IdMaker, returns
+from shoal.lanes import Lanes
 from shoal.link import Link
 from shoal.refs import ObjectRef
 from shoal.runtime_env import RuntimeEnv
@@ -75,16 +77,22 @@ class LocalEngine:
         self.counts = RefCounts(self._first_ref, self._last_ref)
         self._segments = HubSegments(folder, client, shield)
         self.store = Store(self._segments, self.counts.add, self.counts.drop, self._reclaim)
+        self.lanes: Lanes | None = None
+        self._private: dict[bytes, Call | None] = {}
+        """Objects that the hub does not know: with the call that makes them, or None when they are here."""
+        self._client = client
         self.link = Link(
             sock,
             self._dispatch,
             shield=shield,
-            tick=self.counts.settle,
-            busy=lambda: len(self.counts) > 0,
-            dirty=self.counts.has_dropped,
+            tick=self._tick,
+            busy=self._busy,
+            dirty=self._dirty,
             on_lost=on_lost,
             attend_socket=attend,
         )
+        if client < 0:  # a driver
+            self.lanes = Lanes(self, client, folder, self.link, shield)
 
         self.surroundings = Surroundings(self.link.append, folder / "packages")
 
@@ -92,15 +100,31 @@ class LocalEngine:
     def alive(self) -> bool:
         return not self.link.lost
 
+    def _tick(self) -> None:
+        self.counts.settle()
+        if self.lanes is not None:
+            self.lanes.tick()
+
+    def _busy(self) -> bool:
+        return len(self.counts) > 0 or (self.lanes is not None and self.lanes.busy)
+
+    def _dirty(self) -> bool:
+        return self.counts.has_dropped() or (self.lanes is not None and self.lanes.unsent)
+
     # refs
 
     def _first_ref(self, object_id: bytes) -> None:
         self.link.append(("borrow", (object_id,)))
 
     def _last_ref(self, object_id: bytes) -> None:
-        self._values.pop(object_id, None)
-        self._expected.discard(object_id)
-        self.link.append(("release", (object_id,)))
+        with self._lock:
+            self._values.pop(object_id, None)
+            self._expected.discard(object_id)
+            private = object_id in self._private
+            if private and self._private[object_id] is None:
+                del self._private[object_id]
+        if not private:
+            self.link.report(("release", (object_id,)))
 
     def _reclaim(self) -> None:
         """Learn of every block that is free by now: the answer comes behind all that was said before it."""
@@ -135,19 +159,119 @@ class LocalEngine:
         holds = (*holds, *work.captured)
         task = self._ids.next()
         refs: list[ObjectRef[Any]] = []
+        ids = () if work.role == "actor" else returns(task, work.returns)
         # Made before the task is sent: should an interrupt come, they go and with them what they stand for.
-        for object_id in () if work.role == "actor" else returns(task, work.returns):
+        for object_id in ids:
             self._expected.add(object_id)
             self.counts.add_new(object_id)
             refs.append(ObjectRef._made(object_id, self))
-        self.link.post(
-            (
-                "submit", task, work.id, actor, context.get_cell(), context.get_task(), environment,
-                payload, slots, deps, holds,
-            )
+        call = Call(
+            task, work, actor, context.get_cell(), context.get_task(), environment,
+            payload, slots, deps, holds, ids, time.time(),
         )  # fmt: skip
+        lanes = self.lanes
+        if lanes is None:
+            self.link.post(self.submission(call))
+        else:
+            lean = work.plain and not (holds or keep or self.surroundings.base) and (not deps or self._fill_in(call))
+            if lean:
+                self._private.update(dict.fromkeys(ids, call))
+            elif deps or holds:
+                self._export((*deps, *holds))
+            if work.role == "method":
+                lanes.call(call, lean)
+            elif not (lean and lanes.submit(call)):
+                self.link.post(self.submission(call))
         del keep  # until here the objects made of large arguments were held by their refs
         return refs
+
+    # lanes: see docs/lanes.md
+
+    def submission(self, call: Call, before: tuple[int, int] = (0, 0)) -> Message:
+        """The call as it goes to the hub: from here on the hub knows its objects."""
+        for object_id in call.returns:
+            self._private.pop(object_id, None)
+        if call.deps:
+            self._export(call.deps)
+        return (
+            "submit", call.task, call.work.id, call.actor, call.cell, call.parent, call.environment,
+            call.payload, call.slots, call.deps, call.holds, before,
+        )  # fmt: skip
+
+    def _fill_in(self, call: Call) -> bool:
+        """Whether all its arguments are small values that are here; they ride along."""
+        values = [self._values.get(dep) for dep in call.deps]
+        if all(value is not None and value[0] == "i" for value in values):
+            call.values = tuple(values)
+            return True
+        return False
+
+    def _export(self, ids: Sequence[bytes]) -> None:
+        """Have the hub know these objects, before it is told of something that holds them."""
+        for object_id in ids:
+            if object_id in self._private:
+                with self._lock:
+                    call = self._private.get(object_id)
+                    value = self._values.get(object_id)
+                    if call is None:
+                        self._private.pop(object_id, None)
+                if call is not None:
+                    assert self.lanes is not None
+                    self.lanes.tell(call)
+                elif value is not None:
+                    self.link.append(("put", object_id, value, ()))
+
+    def release_dropped(self, call: Call) -> None:
+        """Behind what made the hub know a call: refs that went before are still to be released there."""
+        dropped = tuple(i for i in call.returns if i not in self.counts)
+        if dropped:
+            self.link.append(("release", dropped))
+
+    def tell(self, call: Call) -> None:
+        for object_id in call.returns:
+            self._private.pop(object_id, None)
+        assert call.lane is not None
+        self.link.append(("tell", call.task, call.work.id, call.actor, call.cell, call.parent, call.lane.worker))
+        self.release_dropped(call)
+        self.link.kick()
+
+    def definitions(self, call: Call, known: set[object]) -> list[Message]:
+        work = call.work
+        out: list[Message] = []
+        if work.id not in known:
+            known.add(work.id)
+            if work.role != "method" and work.function not in known:
+                known.add(work.function)
+                out.append(("function", work.function, work.blob()))
+            out.append(("kind", work.id, work.kind()))
+        if call.environment not in known:
+            known.add(call.environment)
+            around = self.surroundings.plain[call.environment]
+            out.append(("environment", (self._client, call.environment), *around, ""))
+        return out
+
+    def deliver(self, values: list[tuple[bytes, tuple[Any, ...]]]) -> None:
+        calls: list[Callable[[], None]] = []
+        with self._lock:
+            for object_id, value in values:
+                self._values[object_id] = value
+                if object_id in self._private:
+                    self._private[object_id] = None
+                self._settle(object_id, calls)
+        for call in calls:
+            call()
+
+    def _settle(self, object_id: bytes, calls: list[Callable[[], None]]) -> None:
+        """The value is here: whoever waits for it is told; the lock is held."""
+        if object_id not in self.counts:  # dropped while its value was on the way
+            self._values.pop(object_id, None)
+            self._private.pop(object_id, None)
+            self._waiting.pop(object_id, None)
+            return
+        for waiter in self._waiting.pop(object_id, ()):
+            self._count_down(waiter, object_id)
+            if waiter.call is not None:
+                calls.append(waiter.call)
 
     def _define(self, work: Work) -> None:
         if work.resources.get("CPU", 0) > 1 or len(work.resources) > 1:
@@ -159,7 +283,7 @@ class LocalEngine:
         self.link.append(
             (
                 "kind", work.id, work.kind(), work.resources, work.held, work.actor_name, work.namespace,
-                work.detached, work.methods,
+                work.detached, work.methods, work.plain,
             )
         )  # fmt: skip
         self._known.add(work.id)
@@ -317,16 +441,14 @@ class LocalEngine:
         tag = message[0]
         if tag == "ready":
             _, object_id, value = message
-            calls = []
+            calls: list[Callable[[], None]] = []
             with self._lock:
                 self._values[object_id] = value
-                if object_id not in self.counts:  # dropped while its value was on the way
-                    self._values.pop(object_id, None)
-                    self._waiting.pop(object_id, None)
-                for waiter in self._waiting.pop(object_id, ()):
-                    self._count_down(waiter, object_id)
-                    if waiter.call is not None:
-                        calls.append(waiter.call)
+                self._private.pop(object_id, None)
+                known = object_id in self.counts
+                self._settle(object_id, calls)
+            if not known:  # it was the client's own when its last ref went: the hub does not know of that
+                self.link.report(("release", (object_id,)))
             for call in calls:
                 call()
         elif tag == "output":
@@ -344,6 +466,8 @@ class LocalEngine:
             self.link.last_words = lambda: f"it could not read what this process sent ({why})"
         elif self._on_message is not None:
             self._on_message(message)
+        elif self.lanes is not None:
+            self.lanes.take_message(message)
 
     def on_output(self, handler: Callable[[Output], None]) -> Callable[[], None]:
         """Have `handler` called with what tasks print; it runs in whichever thread reads. Returns its removal."""
@@ -353,10 +477,25 @@ class LocalEngine:
     # the rest
 
     def cancel(self, task: bytes, force: bool, recursive: bool) -> None:
+        if self.lanes is not None:
+            call = self.lanes.unfinished(task)
+            if call is not None and self._withdraw([call]):
+                return
         self.link.post(("cancel", task, force, recursive))
 
     def cancel_cell(self, cell: str, actors_too: bool) -> int:
-        return int(self.query("cancel_cell", cell, actors_too))
+        withdrawn = 0 if self.lanes is None else self._withdraw(self.lanes.of_cell(cell))
+        return withdrawn + int(self.query("cancel_cell", cell, actors_too))
+
+    def _withdraw(self, calls: list[Call]) -> int:
+        """Cancel those that no worker has been given; the hub is told of the others. Returns how many those were."""
+        assert self.lanes is not None
+        withdrawn = self.lanes.withdraw(calls)
+        for call in withdrawn:
+            packed = named_error("TaskCancelledError", f"{call.work.name}() was cancelled")
+            error = ("e", packed.stream, list(packed.buffers))
+            self.deliver([(object_id, error) for object_id in call.returns])
+        return len(withdrawn)
 
     def kill(self, actor: bytes) -> None:
         self.link.post(("kill", actor))
@@ -366,6 +505,8 @@ class LocalEngine:
         return found
 
     def query(self, what: str, *args: Any, timeout: float = 30.0) -> Any:
+        if self.lanes is not None and what != "ping":
+            self.lanes.tell_all()
         question = next(self._questions)
         self.link.post(("ask", question, what, args))
         if not self.link.wait(lambda: question in self._answers, timeout):
@@ -385,6 +526,8 @@ class LocalEngine:
 
     def close(self) -> None:
         self.link.close()
+        if self.lanes is not None:
+            self.lanes.close()
         self.store.close()
         self._segments.close()
 

@@ -17,6 +17,7 @@ from shoal.errors import named_error
 from shoal.exceptions import ClusterError
 from shoal.hub import nodes
 from shoal.hub.answers import Answers
+from shoal.hub.lanes import Lanes
 from shoal.hub.memory import Memory
 from shoal.hub.peer import HIGH, Peer
 from shoal.hub.publisher import Publisher
@@ -60,14 +61,14 @@ class Hub:
         self.runtime_envs = RuntimeEnvs(self.supervisor, self.epoll, self._env_failed, self._is_started)
         self._last_driver = -1
         self._jobs: dict[int, int] = {}
-        self._kinds: dict[bytes, runs.Kind] = {}
+        self.kinds: dict[bytes, runs.Kind] = {}
         self.methods: dict[bytes, Any] = {}
         self._linger = settings.linger
         self._deadline: float | None = time.monotonic() + FIRST_CLIENT
         self._stopping = False
         self._dirty: set[Peer] = set()
         self._answers = Answers(self)
-        self.memory = Memory(folder, settings.store, self.epoll, self._tell, self._tell_all)
+        self.memory = Memory(folder, settings.store, self.epoll, self.tell, self.tell_all)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(folder / "starting"))
         self._listener.listen(BACKLOG)
@@ -80,13 +81,13 @@ class Hub:
             name.removeprefix("_on_"): getattr(self, name) for name in dir(self) if name.startswith("_on_")
         }
         """By a message's tag; subjects of their own add theirs."""
-        self._perform: dict[type, Callable[[Any], None]] = {
+        self.perform: dict[type, Callable[[Any], None]] = {
             cmd.StartWorker: self._start_worker,
-            cmd.StopWorker: lambda c: self._tell(c.worker, ("exit",)),
+            cmd.StopWorker: lambda c: self.tell(c.worker, ("exit",)),
             cmd.KillWorker: lambda c: self.supervisor.kill(c.worker),
             cmd.Run: self._run_task,
-            cmd.Interrupt: lambda c: self._tell(c.worker, ("interrupt", c.task), urgent=True),
-            cmd.TakeBack: lambda c: self._tell(c.worker, ("take_back", c.tasks), urgent=True),
+            cmd.Interrupt: lambda c: self.tell(c.worker, ("interrupt", c.task), urgent=True),
+            cmd.TakeBack: lambda c: self.tell(c.worker, ("take_back", c.tasks), urgent=True),
             cmd.Deliver: self._deliver,
             cmd.Fail: self._fail,
             cmd.CopyError: self._copy_error,
@@ -94,12 +95,13 @@ class Hub:
             cmd.TaskEnded: self._task_ended,
             cmd.ActorChanged: lambda c: None,
         }
+        self._lanes = Lanes(self)
 
     # the loop
 
     def run(self) -> None:
         self.scheduler.fill_pool()
-        self._schedule()
+        self.schedule()
         self.nodes.start()
         listener, zygote = self._listener.fileno(), self._zygote.fileno()
         while not self._stopping:
@@ -120,7 +122,7 @@ class Hub:
             if tick is not None:
                 self._events.append(ev.Tick(time.monotonic()))
             if self._events:
-                self._schedule()
+                self.schedule()
             if self.publisher is not None:
                 self.publisher.pump()
             self._check_idle()
@@ -141,9 +143,9 @@ class Hub:
             waits.append(due)
         return min(waits)
 
-    def _schedule(self) -> None:
+    def schedule(self) -> None:
         events, self._events = self._events, []
-        perform = self._perform
+        perform = self.perform
         for command in self.scheduler.handle(*events):
             perform[type(command)](command)
 
@@ -222,21 +224,22 @@ class Hub:
         self._by_fd.pop(peer.fd, None)
         if self._peers.pop(peer.number, None) is not None:
             self._events.append(ev.ClientLeft(peer.number))
-            self._schedule()
+            self.schedule()
             self.memory.left(peer.number)
+            self._lanes.left(peer.number)
             for key in [k for k in self._environments if k[0] == peer.number]:
                 del self._environments[key]
         peer.close()
 
-    def _tell(self, number: int, message: tuple[Any, ...], urgent: bool = False) -> None:
+    def tell(self, number: int, message: tuple[Any, ...], urgent: bool = False) -> None:
         peer = self._peers.get(number)
         if peer is not None:
             peer.send(message, urgent)
             self._dirty.add(peer)
 
-    def _tell_all(self, message: tuple[Any, ...]) -> None:
+    def tell_all(self, message: tuple[Any, ...]) -> None:
         for number in self._peers:
-            self._tell(number, message)
+            self.tell(number, message)
 
     # workers
 
@@ -274,11 +277,12 @@ class Hub:
                 said = "".join(text for _, text in words)
                 self.runtime_envs.fail(worker.env, f"a worker in it ended before it could work: {reason}\n{said}")
             self._events.append(ev.WorkerDied(number, reason))
-            self._schedule()
+            self.schedule()
             self._by_fd.pop(process.task.fd, None)
             self._peers.pop(number, None)
             self._dirty.discard(process.task)
             self.supervisor.bury(number)
+            self._lanes.buried(number)
             self.memory.left(number)
             self._jobs.pop(number, None)
 
@@ -307,8 +311,8 @@ class Hub:
         self.functions[function] = blob
 
     def _on_kind(self, peer: Peer, kind: bytes, run: runs.Kind, *rest: Any) -> None:
-        resources, held, actor_name, namespace, detached, methods = rest
-        self._kinds[kind] = run
+        resources, held, actor_name, namespace, detached, methods, plain = rest
+        self.kinds[kind] = run
         if run.role == "actor":
             self.methods[kind] = methods
         self._events.append(
@@ -316,7 +320,7 @@ class Hub:
                 Kind(
                     kind, run.function, run.name, run.role, shape_of(resources), shape_of(held), run.returns,
                     run.retries, run.method, actor_name, namespace, detached, run.group,
-                    run.concurrency is not None, run.yields == "stream",
+                    run.concurrency is not None, run.yields == "stream", plain=plain,
                 )
             )
         )  # fmt: skip
@@ -346,7 +350,10 @@ class Hub:
             return 0 if actor is not None and actor.kind.detached else task.job
         return self._jobs.get(peer.number, 0)
 
-    def _on_submit(
+    def _on_submit(self, peer: Peer, *work: Any) -> None:
+        self._events.append(self.submitted(peer, *work))
+
+    def submitted(
         self,
         peer: Peer,
         task: bytes,
@@ -359,17 +366,19 @@ class Hub:
         slots: Any,
         deps: tuple[bytes, ...],
         holds: tuple[bytes, ...],
-    ) -> None:
-        self._payloads[task] = (payload, slots, (peer.number, environment))
+        before: tuple[int, int],
+    ) -> ev.Submitted:
+        """Note what a worker will need; `before`: a worker, and how many calls on the lane to it come first."""
+        self._payloads[task] = (payload, slots, (peer.number, environment), before)
         env = self._environments[peer.number, environment][3]
         job = self._job_of(peer, parent)
-        self._events.append(ev.Submitted(task, kind, peer.number, job, cell, parent, actor, deps, holds, env))
-        self.recorder.submitted(task, self._kinds[kind].name, cell, actor, parent, bool(deps), time.time())
+        self.recorder.submitted(task, self.kinds[kind].name, cell, actor, parent, bool(deps), time.time())
+        return ev.Submitted(task, kind, peer.number, job, cell, parent, actor, deps, holds, env)
 
     def _on_put(self, peer: Peer, object_id: bytes, place: tuple[Any, ...], contained: tuple[bytes, ...]) -> None:
         self.values[object_id] = place
         self.memory.written(place)
-        self._events.append(ev.Put(peer.number, object_id, contained))
+        self._events.append(ev.Put(peer.number, object_id, contained, place[0] == "e"))
 
     def _on_borrow(self, peer: Peer, ids: tuple[bytes, ...]) -> None:
         self._events.append(ev.Borrowed(peer.number, ids))
@@ -434,7 +443,7 @@ class Hub:
             driver.stall(peer)
 
     def _on_ask(self, peer: Peer, question: int, what: str, args: tuple[Any, ...]) -> None:
-        self._schedule()  # the answer is to know of all that was said before
+        self.schedule()  # the answer is to know of all that was said before
         try:
             answer, good = self._answers.answer(peer, what, args), True
         except Exception as error:
@@ -444,9 +453,17 @@ class Hub:
 
     # what the answers need
 
+    def happened(self, event: ev.Event) -> None:
+        """The scheduler learns of it with the next `schedule`."""
+        self._events.append(event)
+
+    def on_worker(self, worker: int, job: int) -> None:
+        """What the worker prints without a task that is known belongs to this job."""
+        self._jobs[worker] = job
+
     def post(self, event: ev.Event) -> None:
         self._events.append(event)
-        self._schedule()
+        self.schedule()
 
     def publish(self) -> None:
         if self.publisher is None:
@@ -461,7 +478,7 @@ class Hub:
         peer = self._peers.get(command.worker)
         if task is None or peer is None:
             return  # an event of the same batch has ended it
-        payload, slots, environment = self._payloads[command.task]
+        payload, slots, environment, before = self._payloads[command.task]
         kind = task.kind
         self._jobs[command.worker] = task.job
         if kind.id not in peer.known:
@@ -470,12 +487,13 @@ class Hub:
                 peer.known.add(kind.function)
                 if kind.role != "method":
                     peer.send(("function", kind.function, self.functions[kind.function]))
-            peer.send(("kind", kind.id, self._kinds[kind.id]))
+            peer.send(("kind", kind.id, self.kinds[kind.id]))
         if environment not in peer.known:
             peer.known.add(environment)
             peer.send(("environment", environment, *self._environments[environment]))
         values = tuple(self.values[d] for d in task.deps)
-        peer.send(("run", task.id, kind.id, task.cell, environment, payload, slots, task.deps, values))
+        first = before[1] if before[0] == command.worker else 0
+        peer.send(("run", task.id, kind.id, task.cell, environment, payload, slots, task.deps, values, first))
         self._dirty.add(peer)
         worker = self.scheduler.workers.get(command.worker)
         alone = worker is not None and len(worker.running) == 1
@@ -484,7 +502,7 @@ class Hub:
     def _deliver(self, command: cmd.Deliver) -> None:
         value = self.values.get(command.object)
         if value is not None:
-            self._tell(command.client, ("ready", command.object, value))
+            self.tell(command.client, ("ready", command.object, value))
             if command.object not in self.scheduler.objects.table:
                 del self.values[command.object]
 

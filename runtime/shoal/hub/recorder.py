@@ -34,6 +34,7 @@ class Recorder:
         self._changed: dict[bytes, list[Any]] = {}
         self._changed_counts: set[Key] = set()
         self._running: dict[Key, int] = {}
+        self._held: dict[int, dict[Key, int]] = {}
         self.watched = False
 
     def submitted(
@@ -47,6 +48,9 @@ class Recorder:
         now: float,
     ) -> None:
         state = rows.PENDING_ARGS if waits else rows.PENDING_NODE
+        if task in self._live:
+            self._live[task][_STATE] = state
+            return
         row = [
             task.hex(), name, cell, state, None, actor.hex() if actor else None,
             parent.hex() if parent else None, now, None, None, None,
@@ -92,6 +96,44 @@ class Recorder:
         if self.watched:
             self._changed[task] = row
             self._changed_counts.add(key)
+
+    def ran(
+        self,
+        task: bytes,
+        name: str,
+        cell: str | None,
+        actor: bytes | None,
+        worker: int,
+        submitted: float,
+        started: float,
+        ended: float,
+        error: str | None,
+    ) -> None:
+        """A task that went by a lane is over, and this is all that is ever said of it."""
+        row = [
+            task.hex(), name, cell, rows.FINISHED if error is None else rows.FAILED, str(worker),
+            actor.hex() if actor else None, None, submitted, started, ended, error,
+        ]  # fmt: skip
+        self._history.append(row)
+        key = (cell, name)
+        counts = self._counts.get(key)
+        if counts is None:
+            counts = self._counts[key] = [0, 0, 0, 0]
+            self._forget_old()
+        counts[1 if error is None else 2] += 1
+        if self.watched:
+            self._changed[task] = row
+            self._changed_counts.add(key)
+
+    def unfinished(self, client: int, numbers: dict[Key, int]) -> None:
+        """How many tasks a client holds that are not told of one by one."""
+        before = self._held.pop(client, {})
+        if numbers:
+            self._held[client] = numbers
+        for key in {*before, *numbers}:
+            self._counts.setdefault(key, [0, 0, 0, 0])
+            if self.watched:
+                self._changed_counts.add(key)
 
     def _forget_old(self) -> None:
         if len(self._counts) > CELLS:
@@ -149,6 +191,7 @@ class Recorder:
 
     def _count_row(self, key: Key) -> list[Any]:
         unfinished, finished, failed, cancelled = self._counts[key]
+        unfinished += sum(numbers.get(key, 0) for numbers in self._held.values())
         running = min(unfinished, self._running.get(key, 0))
         return [key[0], key[1], unfinished - running, running, finished, failed, cancelled]
 

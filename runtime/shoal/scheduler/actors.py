@@ -38,6 +38,12 @@ class Actors:
         actor.mailboxes.clear()
         return unsent
 
+    def received(self, call: Task) -> None:
+        """Count a driver's calls, so that it is known which of them came by the hub."""
+        actor = self.table.get(call.actor or b"")
+        if actor is not None and call.client < 0:
+            actor.received[call.client] = actor.received.get(call.client, 0) + 1
+
     def enqueue(self, actor: Actor, task: Task) -> None:
         actor.mailboxes.setdefault(task.client, deque()).append(task.id)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from shoal.scheduler.tables import Shape
+
 
 class StartWorker(NamedTuple):
     """`env` is the key of the runtime environment it is for; empty for none."""
@@ -76,6 +78,47 @@ class TaskEnded(NamedTuple):
     error: str | None
 
 
+class Lend(NamedTuple):
+    """A driver may push tasks of this shape to a worker."""
+
+    client: int
+    worker: int
+    lease: int
+    shape: Shape
+
+
+class CloseLease(NamedTuple):
+    """Tell the worker, and the driver, that this is over."""
+
+    client: int
+    worker: int
+    lease: int
+
+
+class OfferLane(NamedTuple):
+    """A driver may push calls to an actor, after `sent` from the hub, if `received` is all that it sent here."""
+
+    client: int
+    actor: bytes
+    worker: int
+    received: int
+    sent: int
+
+
+class LaneLost(NamedTuple):
+    """A worker is dead; the client is to say what it had there."""
+
+    client: int
+    worker: int
+
+
+class LaneAnswered(NamedTuple):
+    """A call that a client has on a lane has ended the hub's way."""
+
+    client: int
+    task: bytes
+
+
 class ActorChanged(NamedTuple):
     actor: bytes
 
@@ -93,4 +136,9 @@ Command = (
     | Free
     | TaskEnded
     | ActorChanged
+    | Lend
+    | CloseLease
+    | OfferLane
+    | LaneLost
+    | LaneAnswered
 )

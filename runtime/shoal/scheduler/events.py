@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from shoal.scheduler.groups import Group
 from shoal.scheduler.nodes import Node
-from shoal.scheduler.tables import Kind
+from shoal.scheduler.tables import Kind, Shape
 
 
 class ClientJoined(NamedTuple):
@@ -84,6 +84,7 @@ class Put(NamedTuple):
     client: int
     object: bytes
     contained: tuple[bytes, ...]
+    failed: bool = False
 
 
 class Borrowed(NamedTuple):
@@ -149,6 +150,56 @@ class GroupAwaited(NamedTuple):
     group: bytes
 
 
+class Wanted(NamedTuple):
+    """A driver could use another worker for tasks of this shape."""
+
+    client: int
+    shape: Shape
+
+
+class Told(NamedTuple):
+    """A call is on a lane: its client says so, or the worker (`adopted`), who will say when it ends."""
+
+    task: bytes
+    kind: bytes
+    client: int
+    job: int
+    cell: str | None
+    parent: bytes | None
+    actor: bytes | None
+    worker: int
+    adopted: bool
+
+
+class ToldEnded(NamedTuple):
+    """Its client says that a told call has ended by the lane."""
+
+    task: bytes
+    error: str | None
+
+
+class LeaseClosed(NamedTuple):
+    """A worker runs nothing any more of a loan that was to end."""
+
+    worker: int
+    lease: int
+
+
+class Overdue(NamedTuple):
+    """A driver says that a task runs long while others lie behind it."""
+
+    worker: int
+    lease: int
+
+
+class Lost(NamedTuple):
+    """All that a client had on its lane to a dead worker, and whether each had begun."""
+
+    client: int
+    worker: int
+    calls: tuple[tuple[Submitted, bool], ...]
+
+
 class Tick(NamedTuple):
     now: float
 
@@ -177,5 +228,11 @@ Event = (
     | GroupCreated
     | GroupRemoved
     | GroupAwaited
+    | Wanted
+    | Told
+    | ToldEnded
+    | LeaseClosed
+    | Overdue
+    | Lost
     | Tick
 )

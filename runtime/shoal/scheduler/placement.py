@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 from shoal.scheduler.commands import Command, Run, TakeBack
 from shoal.scheduler.groups import Groups, Reservation
+from shoal.scheduler.lending import Lending
 from shoal.scheduler.nodes import Node, Nodes
 from shoal.scheduler.pool import Pool
 from shoal.scheduler.resources import only_cpu
@@ -20,6 +21,7 @@ from shoal.scheduler.strategies import Seat, Strategies
 from shoal.scheduler.tables import (
     ACTOR,
     LEASED,
+    LENT,
     PUSHED,
     QUEUED,
     SPREAD,
@@ -62,6 +64,7 @@ class Placement:
         self.groups = Groups(self.nodes)
         self.strategies = Strategies(self.nodes, self.groups)
         self.pool = Pool(out, self.nodes)
+        self.lending = Lending(out)
         self.workers = self.pool.workers
         self._queues: OrderedDict[Queue, deque[bytes]] = OrderedDict()
         self._leases: dict[Queue, list[Worker]] = {}
@@ -119,6 +122,11 @@ class Placement:
                 self._queues.move_to_end(key)
             if short is not None:
                 self._grow(short, key, len(queue))
+            if self.lending:
+                self.lending.recall(len(queue))
+        if not self._queues:
+            for client, shape in self.lending.wants():
+                self._lend_idle(client, shape)
 
     def push(self, worker: Worker, task: Task) -> None:
         task.state, task.worker = PUSHED, worker.id
@@ -171,19 +179,43 @@ class Placement:
         worker.shape = shape
         worker.gpus = worker.seat.resources.take(shape)
 
-    def after_task(self, worker: Worker) -> None:
-        """A lease ends when nothing of it is left to do."""
+    def after_task(self, worker: Worker, task: Task | None = None) -> None:
+        """A lease ends when nothing of it is left to do; a driver whose task it was may have the worker then."""
         if worker.state == LEASED and not worker.running:
-            self._unlease(worker)
-            self.pool.make_idle(worker)
+            wanted = bool(self._queues) or worker.blocked or worker.seat.resources.overdrawn(worker.shape)
+            if task is not None and not wanted and self.lending.may_lend(task):
+                self._end_lease(worker)
+                self.lending.lend(worker)
+            else:
+                self._unlease(worker)
+                self.pool.make_idle(worker)
 
     def _unlease(self, worker: Worker) -> None:
-        key = (worker.job, worker.shape, worker.env, worker.wish)
+        self._end_lease(worker)
         self.give_held(worker)
+
+    def _end_lease(self, worker: Worker) -> None:
+        key = (worker.job, worker.shape, worker.env, worker.wish)
         leased = self._leases[key]
         leased.remove(worker)
         if not leased:
             del self._leases[key]
+
+    def _lend_idle(self, client: int, shape: Shape) -> None:
+        seat = self.strategies.seat(shape, None)
+        worker = self.pool.pop_idle(seat.node, "") if seat is not None else None
+        if seat is not None and worker is not None:
+            worker.seat, worker.job = seat, client
+            self.hold(worker, shape)
+            self.lending.lend(worker)
+
+    def end_loan(self, worker: Worker, lease: int) -> None:
+        """The worker says that nothing of the loan runs any more."""
+        if worker.state == LENT and worker.lease == lease:
+            self.lending.drop(worker)
+            worker.running.clear()  # what is left is waiting for its client's word only
+            self.give_held(worker)
+            self.pool.make_idle(worker)
 
     def give_held(self, worker: Worker) -> None:
         """Give back what the worker held; if it was blocked its CPU is back already."""
@@ -193,17 +225,21 @@ class Placement:
 
     def block(self, worker: Worker) -> None:
         """It waits inside a task: its CPU goes to others, and what lies behind the task is taken back."""
-        if worker.blocked or worker.state not in (LEASED, ACTOR):
+        if worker.blocked or worker.state not in (LEASED, LENT, ACTOR):
             return
         worker.blocked = True
         worker.seat.resources.give(only_cpu(worker.shape))
         if worker.state == LEASED:
             self.take_back(worker)
+        elif worker.state == LENT:
+            self.lending.close(worker)
 
     def unblock(self, worker: Worker) -> None:
         if worker.blocked:
             worker.blocked = False
             worker.seat.resources.take(only_cpu(worker.shape))
+            if self.lending and worker.seat.resources.overdrawn(worker.shape):
+                self.lending.recall(1)
 
     def take_back(self, worker: Worker) -> None:
         behind = tuple(worker.running)[1:]
@@ -217,7 +253,8 @@ class Placement:
         """It died: what it held is free."""
         if worker.state == LEASED:
             self._unlease(worker)
-        elif worker.state == ACTOR:
+        elif worker.state in (LENT, ACTOR):
+            self.lending.drop(worker)
             self.give_held(worker)
         self.pool.lose(worker)
 

@@ -65,6 +65,10 @@ class Resources:
                 return False
         return True
 
+    def overdrawn(self, shape: Shape) -> bool:
+        """Whether tasks that were blocked and went on have taken more than there is."""
+        return any(self.free.get(name, 0) < 0 for name, _ in shape)
+
     def ever_fits(self, shape: Shape) -> bool:
         return all(self.total.get(name, 0) >= amount for name, amount in shape)
 

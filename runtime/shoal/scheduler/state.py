@@ -24,6 +24,7 @@ from shoal.scheduler.commands import (
     StopWorker,
     TaskEnded,
 )
+from shoal.scheduler.lanes import Lanes
 from shoal.scheduler.nodes import Node
 from shoal.scheduler.objects import Objects
 from shoal.scheduler.placement import OVERDUE, Placement
@@ -34,6 +35,7 @@ from shoal.scheduler.tables import (
     ALIVE,
     DEAD,
     LEASED,
+    LENT,
     PUSHED,
     QUEUED,
     STARTING,
@@ -67,6 +69,7 @@ class Scheduler:
         self.nodes = self.placement.nodes
         self.groups = self.placement.groups
         self.workers = self.placement.workers
+        self.lanes = Lanes(self)
         self.clients: set[int] = {0}  # 0 is the job of detached actors' work
         self.cells: dict[str, set[bytes]] = {}
         self.log: deque[ev.Event] = deque(maxlen=LOG)
@@ -90,6 +93,12 @@ class Scheduler:
             ev.Cancelled: self._cancel_requested,
             ev.CellCancelled: self._cell_cancelled,
             ev.ActorKilled: self._actor_killed,
+            ev.Wanted: self.lanes.wanted,
+            ev.Told: self.lanes.told,
+            ev.ToldEnded: self.lanes.told_ended,
+            ev.LeaseClosed: self.lanes.lease_closed,
+            ev.Overdue: self.lanes.overdue,
+            ev.Lost: self.lanes.lost,
             ev.Tick: self._tick,
             **self.places.handlers,
         }
@@ -122,6 +131,8 @@ class Scheduler:
     def _client_joined(self, e: ev.ClientJoined) -> None:
         self.clients.add(e.client)
         self.objects.join(e.client)
+        if e.client < 0:
+            self.placement.lending.drivers.add(e.client)
 
     def _client_left(self, e: ev.ClientLeft) -> None:
         self.clients.discard(e.client)
@@ -130,7 +141,8 @@ class Scheduler:
             if actor.state != DEAD:
                 self._end_actor(actor, "the program that made it has ended", KillWorker)
         for task in [t for t in self.tasks.values() if t.job == e.client]:
-            self._cancel(task, force=True)
+            self.cancel(task, force=True)
+        self.lanes.client_left(e.client)
         self.places.job_ended(e.client)
 
     def _kind_defined(self, e: ev.KindDefined) -> None:
@@ -142,7 +154,7 @@ class Scheduler:
         self.objects.expect(e.object, e.client)
         record = self.objects.table[e.object]
         record.owner = -1  # its maker has the value already
-        self.objects.settle(e.object, e.contained, failed=False)
+        self.objects.settle(e.object, e.contained, e.failed)
 
     def _fetched(self, e: ev.Fetched) -> None:
         for object_id in e.objects:
@@ -155,9 +167,24 @@ class Scheduler:
     # submit
 
     def _submitted(self, e: ev.Submitted) -> None:
+        known = self.tasks.get(e.task)
+        if known is not None:
+            self.lanes.back(known, e)
+            return
+        task = self.add_task(e)
+        if task.kind.role == "method":
+            self.actors.received(task)
+        if task.kind.role == "actor":
+            self._expect_actor(task)
+        self.add_arguments(task, e.deps, e.holds)
+        if task.id in self.tasks:
+            self.proceed(task)
+
+    def add_task(self, e: ev.Submitted) -> Task:
+        """A record of it, and of the objects that it makes."""
         kind = self.kinds[e.kind]
         task = Task(
-            e.task, kind, e.client, e.job, e.cell, e.parent, e.actor, e.deps, e.holds,
+            e.task, kind, e.client, e.job, e.cell, e.parent, e.actor, (), (),
             () if kind.role == "actor" else ids.returns(e.task, kind.returns), kind.retries, env=e.env,
         )  # fmt: skip
         self.tasks[task.id] = task
@@ -167,9 +194,14 @@ class Scheduler:
             self.tasks[e.parent].children.add(task.id)
         for object_id in task.returns:
             self.objects.expect(object_id, e.client)
+        return task
+
+    def add_arguments(self, task: Task, deps: tuple[bytes, ...], holds: tuple[bytes, ...]) -> None:
+        """What it needs is kept for it; it is over already where an argument has failed."""
+        task.deps, task.holds = deps, holds
         failed: bytes | None = None
         lost = False
-        for dep in e.deps:
+        for dep in deps:
             record = self.objects.pin(dep)
             if record is None:
                 lost = True
@@ -178,18 +210,19 @@ class Scheduler:
                 task.missing += 1
             elif record.failed:
                 failed = dep
-        for held in e.holds:
+        for held in holds:
             self.objects.pin(held)
-        if kind.role == "actor":
-            self._expect_actor(task)
         if lost:
             self._fail(task, "ObjectLostError", "an argument is gone: every ref to it was dropped")
         elif failed is not None:
             self._fail_like(task, failed)
-        elif kind.role == "method":
+
+    def proceed(self, task: Task) -> None:
+        """Have it run as soon as it can."""
+        if task.kind.role == "method":
             self._submit_call(task)
-        elif e.job not in self.clients:
-            self._cancel(task, force=True)
+        elif task.job not in self.clients:
+            self.cancel(task, force=True)
         elif not task.missing:
             self.placement.enqueue(task)
 
@@ -235,7 +268,7 @@ class Scheduler:
             if task is None:
                 continue
             if task.cancelled:
-                self._fail_cancelled(task)
+                self.fail_cancelled(task)
             else:
                 self.placement.enqueue(task, front=True)
         self.placement.after_task(worker)
@@ -248,22 +281,22 @@ class Scheduler:
             actor = self.actors.table.get(worker.actor or b"")
             if actor is not None and actor.state != DEAD:
                 self._end_actor(actor, f"its process died: {e.reason}", None)
-        running = list(worker.running)
+        error = "WorkerCrashedError" if worker.node.alive else "NodeDiedError"
+        running = self.lanes.worker_died(worker, error, e.reason, list(worker.running))
         had_started = worker.state != STARTING
         self.placement.lose(worker)
         for task_id in reversed(running):
             task = self.tasks.get(task_id)
             if task is not None:
-                error = "WorkerCrashedError" if worker.node.alive else "NodeDiedError"
-                self._lost_worker(task, error, e.reason, started=task_id == running[0])
+                self.lost_worker(task, error, e.reason, started=task_id == running[0])
         self.clients.discard(e.worker)
         self.objects.leave(e.worker)
         if had_started:
             self.placement.pool.fill()
 
-    def _lost_worker(self, task: Task, error: str, reason: str, started: bool) -> None:
+    def lost_worker(self, task: Task, error: str, reason: str, started: bool) -> None:
         if task.cancelled:
-            self._fail_cancelled(task)
+            self.fail_cancelled(task)
         elif started and task.retries == 0:
             again = f" after {task.kind.retries} retries" if task.kind.retries > 0 else ""
             self._fail(task, error, f"{task.kind.name}(): its worker died{again}: {reason}")
@@ -287,12 +320,12 @@ class Scheduler:
             if kind.role == "actor":
                 self._actor_made(task, e)
             elif e.outcome == "cancelled":
-                self._fail_cancelled(task)
+                self.fail_cancelled(task)
             else:
-                self._settle(task, e.contained, e.error)
-        self.placement.after_task(worker)
+                self.settle(task, e.contained, e.error)
+        self.placement.after_task(worker, task)
 
-    def _settle(self, task: Task, contained: Iterable[tuple[bytes, ...]], error: str | None) -> None:
+    def settle(self, task: Task, contained: Iterable[tuple[bytes, ...]], error: str | None) -> None:
         """The task is over and its values are known; what waited for them goes on or fails."""
         todo: list[tuple[Task, Iterable[tuple[bytes, ...]], str | None]] = [(task, contained, error)]
         while todo:
@@ -332,11 +365,12 @@ class Scheduler:
     def _object_settled(self, object_id: bytes, error: str | None) -> None:
         """One that no task makes."""
         for waiter in self._wake(object_id, (), error):
-            self._settle(waiter, (), error)
+            self.settle(waiter, (), error)
 
     def _forget(self, task: Task, error: str | None) -> None:
         self.tasks.pop(task.id, None)
         self.out.append(TaskEnded(task.id, error))
+        self.lanes.forgotten(task)
         if task.cell is not None:
             members = self.cells.get(task.cell)
             if members is not None:
@@ -351,16 +385,16 @@ class Scheduler:
             self._actor_failed(task, message, error)
         else:
             self.out.append(Fail(task.returns, error, message))
-        self._settle(task, (), error)
+        self.settle(task, (), error)
 
     def _fail_like(self, task: Task, source: bytes) -> None:
         if task.kind.role == "actor":
             self._actor_failed(task, "an argument of its constructor failed")
         else:
             self.out.append(CopyError(task.returns, source))
-        self._settle(task, (), "TaskError")
+        self.settle(task, (), "TaskError")
 
-    def _fail_cancelled(self, task: Task) -> None:
+    def fail_cancelled(self, task: Task) -> None:
         self._fail(task, "TaskCancelledError", f"{task.kind.name}() was cancelled")
 
     # cancel
@@ -368,7 +402,7 @@ class Scheduler:
     def _cancel_requested(self, e: ev.Cancelled) -> None:
         task = self.tasks.get(e.task)
         if task is not None:
-            self._cancel(task, force=e.force, recursive=e.recursive)
+            self.cancel(task, force=e.force, recursive=e.recursive)
 
     def _cell_cancelled(self, e: ev.CellCancelled) -> None:
         for task_id in list(self.cells.get(e.cell, ())):
@@ -377,13 +411,13 @@ class Scheduler:
                 continue
             if task.state == PUSHED and task.actor is None and task.worker is not None:
                 heapq.heappush(self._kills, (e.now + PATIENCE, task.worker, task.id))
-            self._cancel(task, force=False, recursive=False)
+            self.cancel(task, force=False, recursive=False)
         if e.actors_too:
             for actor in list(self.actors.table.values()):
                 if actor.cell == e.cell and actor.state != DEAD:
                     self._end_actor(actor, "the cell that made it was interrupted twice", KillWorker)
 
-    def _cancel(self, task: Task, *, force: bool, recursive: bool = True) -> None:
+    def cancel(self, task: Task, *, force: bool, recursive: bool = True) -> None:
         if task.id not in self.tasks:
             return
         children = list(task.children) if recursive else []
@@ -394,11 +428,11 @@ class Scheduler:
             else:
                 self.out.append(Interrupt(task.worker, task.id))
         else:
-            self._fail_cancelled(task)
+            self.fail_cancelled(task)
         for child_id in children:
             child = self.tasks.get(child_id)
             if child is not None:
-                self._cancel(child, force=force)
+                self.cancel(child, force=force)
 
     # time
 
@@ -407,7 +441,7 @@ class Scheduler:
         while self._kills and self._kills[0][0] <= now:
             _, worker_id, task_id = heapq.heappop(self._kills)
             stuck = self.workers.get(worker_id)
-            if stuck is not None and task_id in stuck.running and stuck.state == LEASED:
+            if stuck is not None and task_id in stuck.running and stuck.state in (LEASED, LENT):
                 self.out.append(KillWorker(worker_id))
         self.placement.look(now)
 
@@ -430,6 +464,7 @@ class Scheduler:
         worker.state, worker.actor = ACTOR, actor.id
         self.placement.hold(worker, task.kind.held)
         actor.worker = worker.id
+        actor.sent.clear()
         self.placement.push(worker, task)
 
     def _actor_made(self, task: Task, e: ev.Finished) -> None:
@@ -440,7 +475,7 @@ class Scheduler:
         if actor.state != DEAD:
             actor.state = ALIVE
         if task.id in self.tasks:
-            self._settle(task, (), None if e.outcome == "ok" else "TaskError")
+            self.settle(task, (), None if e.outcome == "ok" else "TaskError")
         self.out.append(ActorChanged(actor.id))
         self.objects.unpin(actor.id)
         self._send_calls(actor)
@@ -471,8 +506,14 @@ class Scheduler:
         if actor is None or actor.worker is None or actor.worker not in self.workers:
             return
         worker = self.workers[actor.worker]
+        callers = set()
         for task in self.actors.sendable(actor, self.tasks):
             self.placement.push(worker, task)
+            if task.client < 0:
+                actor.sent[task.client] = actor.sent.get(task.client, 0) + 1
+                callers.add(task.client)
+        for caller in sorted(callers):
+            self.lanes.offer(actor, worker, caller)
 
     def _actor_killed(self, e: ev.ActorKilled) -> None:
         actor = self.actors.table.get(e.actor)
@@ -511,7 +552,7 @@ class Scheduler:
             if task is None:
                 continue
             if task.kind.role == "actor":
-                self._settle(task, (), "ActorDiedError")
+                self.settle(task, (), "ActorDiedError")
                 self.objects.unpin(actor.id)
             else:
                 self._fail(task, actor.error, f"{task.kind.name}(): the actor is dead: {reason}")
@@ -523,4 +564,8 @@ class Scheduler:
 
     def available(self) -> dict[str, float]:
         """What is used up is left out, as in Ray."""
-        return {name: value for name, value in amounts(self.nodes.sum("free")).items() if value > 0}
+        free = self.nodes.sum("free")
+        for shape in self.placement.lending.idle_shapes():
+            for name, amount in shape:
+                free[name] += amount
+        return {name: value for name, value in amounts(free).items() if value > 0}

@@ -53,6 +53,7 @@ PUSHED = "pushed"  # with a worker
 STARTING = "starting"
 IDLE = "idle"
 LEASED = "leased"
+LENT = "lent"  # to a driver, who pushes by a lane
 ACTOR = "actor"
 ENDING = "ending"
 
@@ -85,6 +86,8 @@ class Kind:
     stream: bool = False
     """Its values come one by one, nobody knows how many."""
     wish: Wish | None = None
+    plain: bool = False
+    """May go by a lane."""
     seconds: float | None = None
     """Measured running time, a moving average; None before the first."""
 
@@ -109,6 +112,10 @@ class Task:
     children: set[bytes] = field(default_factory=set)
     env: str = ""
     """Key of the runtime environment that its worker must be in; empty for none."""
+    lane: bool = False
+    """Its client has pushed it on a lane, and has not said that it ended."""
+    adopted: bool = False
+    """It ends the hub's way though it came by a lane."""
 
 
 @dataclass(slots=True)
@@ -144,6 +151,12 @@ class Worker:
     head_since: float = 0.0
     head: bytes | None = None
     idle_since: float | None = None
+    lease: int = 0
+    """The number of its last loan to a driver."""
+    drivers: set[int] = field(default_factory=set)
+    """To whom it was ever lent, or offered: they may have a lane to it."""
+    closing: bool = False
+    """The loan is to end; the worker has been told."""
     seat: Seat = field(init=False)
     """What its shape is taken from, while it is leased or an actor's."""
 
@@ -164,3 +177,7 @@ class Actor:
     reason: str = ""
     error: str = "ActorDiedError"
     """What its calls fail with once it is dead."""
+    received: dict[int, int] = field(default_factory=dict)
+    """By driver, the calls that came the hub's way."""
+    sent: dict[int, int] = field(default_factory=dict)
+    """By driver, the calls that were sent to its present worker."""

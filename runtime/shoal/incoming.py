@@ -1,0 +1,247 @@
+"""A worker's end of its lanes: calls that come straight from drivers. See docs/lanes.md and lane.py.
+
+The lanes are read by whichever thread reads the hub's socket. Whether a call may end by its lane is decided here: only
+if this worker has not said a word to the hub since it began.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import mmap
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from shoal.exceptions import ClusterError
+from shoal.lane import COUNT, PAGE
+from shoal.link import Link
+from shoal.runs import Kind, Run
+from shoal.wire import READ, Decoder, Message, check_peer, encode
+
+BACKLOG = 64
+HOLD_BACK = 0.002
+"""Seconds that the ends of quick calls may gather while more calls wait here."""
+AT_ONCE = 64
+"""Ends that are sent together at most, so that the client can push more meanwhile."""
+
+
+class IncomingLane:
+    """One driver's lane."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.client = 0
+        self.received = 0
+        """Calls that came on it, for those from the hub which have to come after them."""
+        self.ended = False
+        self.stash: collections.deque[tuple[int, Run]] = collections.deque()
+        """Calls that come after some from the hub which are not here yet."""
+        self._page: mmap.mmap | None = None
+        self._begun = 0
+        self._decoder = Decoder()
+        self._out: list[Message] = []
+        self._sent_at = 0.0
+        self._send_lock = threading.Lock()
+
+    def receive(self) -> list[Message]:
+        """One read's messages; `ended` when the client has gone."""
+        try:
+            if self._page is None:
+                data, fds, _, _ = socket.recv_fds(self.sock, READ, 1, socket.MSG_DONTWAIT)
+                if fds:
+                    self._page = mmap.mmap(fds[0], PAGE)
+                    os.close(fds[0])
+            else:
+                data = self.sock.recv(READ, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            self.ended = True
+            return []
+        return self._decoder.feed(data)
+
+    def begin(self) -> None:
+        """Count a call as begun, where the client can see it after our death."""
+        self._begun += 1
+        if self._page is not None:
+            COUNT.pack_into(self._page, 0, self._begun)
+
+    def say(self, message: Message) -> None:
+        self._out.append(message)
+
+    def flush(self, now: float = 0.0) -> None:
+        with self._send_lock:
+            out, self._out = self._out, []
+            self._sent_at = now
+            if out and not self.ended:
+                # A client reads always: its attendant does while nobody waits. Should it be gone, so is its work.
+                with contextlib.suppress(OSError):
+                    self.sock.sendall(encode(out))
+
+    def is_due(self, now: float) -> bool:
+        return len(self._out) >= AT_ONCE or now - self._sent_at > HOLD_BACK
+
+    def close(self) -> None:
+        self.sock.close()
+        if self._page is not None:
+            self._page.close()
+
+
+class Incoming:
+    """All lanes to this worker. `take(run)` is given each call whose turn it is."""
+
+    def __init__(
+        self, path: Path, link: Link, lock: threading.Lock, kinds: Mapping[bytes, Kind], take: Callable[[Run], None]
+    ) -> None:
+        self._link = link
+        self._kinds = kinds
+        self._lock = lock
+        self._take = take
+        self._lanes: dict[int, IncomingLane] = {}
+        self._received: collections.Counter[int] = collections.Counter()
+        self._running: dict[bytes, Run] = {}
+        self._adopted: set[bytes] = set()
+        self._closed = 0
+        self._closing = 0
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(path))
+        self._listener.listen(BACKLOG)
+        self._listener.setblocking(False)
+        link.add_source(self._listener.fileno(), self._accept)
+        link.before_word = self.adopt_running
+
+    # what comes
+
+    def _accept(self) -> None:
+        self._accept_one()
+
+    def _accept_one(self) -> IncomingLane | None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return None
+        try:
+            check_peer(sock)
+        except ClusterError:
+            sock.close()
+            return None
+        lane = IncomingLane(sock)
+        self._link.add_source(lane.fd, lambda: self._read(lane))
+        return lane
+
+    def _read(self, lane: IncomingLane) -> None:
+        for message in lane.receive():
+            tag = message[0]
+            if tag == "run":
+                self._take_run(lane, message)
+            elif tag == "client":
+                lane.client = message[1]
+                self._lanes[lane.client] = lane
+            else:
+                self._link.dispatch(message)
+        if lane.ended:
+            self._link.drop_source(lane.fd)
+            if self._lanes.get(lane.client) is lane:
+                del self._lanes[lane.client]
+            lane.close()
+
+    def _take_run(self, lane: IncomingLane, message: Message) -> None:
+        lane.received += 1
+        lease, after = message[1], message[2]
+        run = Run(*message[3:])._replace(lane=lane)
+        if lease and lease <= self._closed:
+            lane.say(("returned", (run.task,)))
+            lane.flush()
+        elif lane.stash or self._received[lane.client] < after:
+            lane.stash.append((after, run))
+        else:
+            self._take(run)
+
+    def from_hub(self, client: int, before: int) -> None:
+        """A call from the hub is here: first come so many calls of the lane, and after it some that waited for it."""
+        if before:
+            while client not in self._lanes and (new := self._accept_one()) is not None:
+                self._read(new)
+            lane = self._lanes.get(client)
+            while lane is not None and lane.received < before and not lane.ended:
+                self._read(lane)  # the client wrote them before it told the hub
+
+    def received_from_hub(self, client: int) -> None:
+        self._received[client] += 1
+        lane = self._lanes.get(client)
+        if lane is not None:
+            while lane.stash and lane.stash[0][0] <= self._received[client]:
+                self._take(lane.stash.popleft()[1])
+
+    # what goes
+
+    def begin(self, run: Run) -> None:
+        """The call leaves the queue; the lock is held."""
+        assert run.lane is not None
+        run.lane.begin()
+        self._running[run.task] = run
+
+    def adopt_running(self) -> None:
+        """Before a word to the hub: it is told of the calls that run here, and they end its way."""
+        if self._running:
+            with self._lock:
+                runs = [run for task, run in self._running.items() if task not in self._adopted]
+                for run in runs:
+                    self._adopt(run)
+
+    def _adopt(self, run: Run) -> None:
+        self._adopted.add(run.task)
+        self._link.report(("adopt", run.task, run.kind, run.environment[0], run.cell, self._kinds[run.kind]))
+
+    def end(self, run: Run, lean: bool) -> bool:
+        """It is over: whether its end may go by its lane. If not, the hub knows of it now."""
+        with self._lock:
+            if run.task not in self._adopted and not lean:
+                self._adopt(run)
+            lean = run.task not in self._adopted
+            self._adopted.discard(run.task)
+            del self._running[run.task]
+        return lean
+
+    def answer(self, run: Run, message: Message, at_once: bool) -> None:
+        """Send the end of a call by its lane."""
+        lane = run.lane
+        assert lane is not None
+        lane.say(message)
+        now = time.monotonic()
+        if at_once or lane.is_due(now):
+            lane.flush(now)
+
+    # leases
+
+    def close_lease(self, lease: int, queue: collections.deque[Run]) -> None:
+        """Give back what is not begun, and from now on what still comes; say `closed` when nothing runs on it."""
+        self._closed = max(self._closed, lease)
+        with self._lock:
+            back = [run for run in queue if run.lane is not None]
+            for run in back:
+                queue.remove(run)
+            self._closing = lease
+            self.say_closed()
+        for lane in {run.lane for run in back if run.lane is not None}:
+            lane.say(("returned", tuple(run.task for run in back if run.lane is lane)))
+            lane.flush()
+
+    def say_closed(self) -> None:
+        """The lock is held, and what ended has been told."""
+        if self._closing and not self._running:
+            self._link.report(("closed", self._closing))
+            self._closing = 0
+            self._link.kick()
+
+    def forget(self, queue: collections.deque[Run]) -> None:
+        """Calls of clients that are gone are not begun."""
+        for run in [run for run in queue if run.lane is not None and run.lane.ended]:
+            queue.remove(run)

@@ -1,0 +1,489 @@
+"""A driver's lanes: which of its calls go straight to a worker, and what the hub is told of them. See docs/lanes.md.
+
+The engine asks `submit` and `call` first; what they do not take goes the hub's way.
+"""
+
+from __future__ import annotations
+
+import collections
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+from shoal.calls import Call
+from shoal.counts import RefCounts
+from shoal.exceptions import ClusterError
+from shoal.lane import Lane
+from shoal.link import Link
+from shoal.scheduler.resources import shape_of
+from shoal.scheduler.tables import Shape
+from shoal.shield import Shield
+from shoal.wire import Message
+
+SHORT = 0.001
+"""Seconds: tasks that take longer, or were never measured, are pushed on empty lanes only."""
+AHEAD = 0.005
+"""Seconds of work that are pushed ahead on a lane."""
+DEPTH = 512
+"""Calls that are pushed ahead on a lane of tasks, at most."""
+BURST = 32
+"""Calls that go out together, unless the worker has nothing to do."""
+OVERDUE = 0.010
+"""Seconds after which the hub is told of a call, and those behind it on a lane are taken back."""
+RECORDS = 512
+RECORDS_AGE = 0.05
+"""Records go to the hub when they are so many, or so old (seconds)."""
+
+
+class Client(Protocol):
+    """The engine, as the lanes see it."""
+
+    @property
+    def counts(self) -> RefCounts: ...
+
+    def deliver(self, values: list[tuple[bytes, tuple[Any, ...]]]) -> None:
+        """Values that came by a lane."""
+
+    def submission(self, call: Call, before: tuple[int, int] = (0, 0)) -> Message:
+        """The call as it goes to the hub; `before`: a worker, and how many calls on the lane to it come first."""
+
+    def tell(self, call: Call) -> None:
+        """Tell the hub of a call that is on a lane: from here on it knows the refs."""
+
+    def release_dropped(self, call: Call) -> None:
+        """To be called behind what has the hub know a call that was on a lane."""
+
+    def definitions(self, call: Call, known: set[object]) -> list[Message]:
+        """What a worker has to know before it can run the call, and does not yet."""
+
+
+class _Queue:
+    """The calls of one shape that wait for a lane, and the lanes lent for it."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.calls: collections.deque[Call] = collections.deque()
+        self.lanes: list[Lane] = []
+        self.wanted = False
+
+
+class _Route:
+    """The way to one actor."""
+
+    def __init__(self) -> None:
+        self.lane: Lane | None = None
+        self.open = False
+        self.after = 0
+        """Runs from the hub that the worker must have received before what comes by the lane."""
+        self.posted = 0
+        """Calls of ours that went the hub's way."""
+        self.held: list[Call] | None = None
+        """Calls that wait for word of a worker that died."""
+
+
+class Lanes:
+    """See the module. `_lock` guards all of it; inside, nothing is sent to the hub but by `Link.append`."""
+
+    def __init__(self, client: Client, number: int, folder: Path, link: Link, shield: Shield) -> None:
+        self._client = client
+        self._number = number
+        self._folder = folder
+        self._link = link
+        self._shield = shield
+        self._lock = threading.RLock()
+        self._lanes: dict[int, Lane] = {}
+        self._queues: dict[Shape, _Queue] = {}
+        self._queue_of: dict[bytes, _Queue] = {}
+        self._routes: dict[bytes, _Route] = {}
+        self._seconds: dict[bytes, float] = {}
+        self._calls: dict[bytes, Call] = {}
+        self._unsent: dict[Lane, None] = {}
+        self._records: list[tuple[Any, ...]] = []
+        self._records_since = 0.0
+        self._looked = 0.0
+        self._unfinished: dict[tuple[str | None, bytes], int] = {}
+        """By cell and kind, the calls that the hub does not know of one by one."""
+        self._counts_changed = False
+
+    # tasks
+
+    def submit(self, call: Call) -> bool:
+        """Take a lean task; False when the hub should have it."""
+        work = call.work
+        with self._shield, self._lock:
+            queue = self._queue_of.get(work.id)
+            if queue is None:
+                shape = shape_of(work.resources)
+                queue = self._queue_of[work.id] = self._queues.setdefault(shape, _Queue(shape))
+            if not queue.lanes:
+                return False
+            if self._seconds.get(work.id, 1.0) > SHORT:
+                for lane in queue.lanes:
+                    if not lane.pushed:
+                        self._enter(call)
+                        self._push(lane, call, lane.lease, 0)
+                        break
+                else:
+                    return False
+            else:
+                self._enter(call)
+                queue.calls.append(call)
+                if len(queue.calls) == 1:
+                    self._fill(queue)
+            self._send_full()
+        return True
+
+    def _enter(self, call: Call) -> None:
+        self._calls[call.task] = call
+        key = (call.cell, call.work.id)
+        self._unfinished[key] = self._unfinished.get(key, 0) + 1
+        # A call holds its actor, and its arguments, for it may be handed to the hub yet.
+        if call.actor is not None:
+            self._client.counts.add_new(call.actor)
+        for dep in call.deps:
+            self._client.counts.add_new(dep)
+
+    def _leave(self, call: Call) -> None:
+        if self._calls.pop(call.task, None) is not None:
+            if not call.told:
+                self._uncount(call)
+            if call.actor is not None:
+                self._client.counts.drop(call.actor)
+            for dep in call.deps:
+                self._client.counts.drop(dep)
+
+    def _uncount(self, call: Call) -> None:
+        key = (call.cell, call.work.id)
+        left = self._unfinished[key] - 1
+        if left:
+            self._unfinished[key] = left
+        else:
+            del self._unfinished[key]
+            self._counts_changed = True
+
+    def _to_hub(self, call: Call, before: tuple[int, int] = (0, 0)) -> None:
+        self._link.append(self._client.submission(call, before))
+        self._link.kick()
+
+    def _fill(self, queue: _Queue) -> None:
+        calls, lanes = queue.calls, queue.lanes
+        while calls:
+            if calls[0].cancelled:
+                calls.popleft()
+                continue
+            lane = lanes[0] if len(lanes) == 1 else min(lanes, key=lambda lane: len(lane.pushed))
+            seconds = self._seconds.get(calls[0].work.id, 1.0)
+            if lane.pushed and len(lane.pushed) >= min(DEPTH, AHEAD / seconds):
+                if not queue.wanted:
+                    queue.wanted = True
+                    self._link.append(("want", queue.shape))
+                return
+            self._push(lane, calls.popleft(), lane.lease, 0)
+
+    def _push(self, lane: Lane, call: Call, lease: int, after: int) -> None:
+        for definition in self._client.definitions(call, lane.known):
+            lane.say(definition)
+        call.lane, call.pushed_at = lane, time.monotonic()
+        lane.pushed[call.task] = call
+        lane.total += 1
+        self._unsent[lane] = None
+        lane.say(
+            (
+                "run", lease, after, call.task, call.work.id, call.cell, (self._number, call.environment),
+                call.payload, call.slots, call.deps, call.values,
+            )
+        )  # fmt: skip
+
+    def _send_full(self) -> None:
+        """What a worker waits for goes at once; what it has time for, with what follows."""
+        for lane in list(self._unsent):
+            if lane.unsent >= BURST or lane.unsent >= len(lane.pushed):
+                del self._unsent[lane]
+                lane.flush()
+        if self._unsent:
+            self._link.kick()
+
+    # actors
+
+    def call(self, call: Call, lean: bool) -> None:
+        """Take a call of an actor, for the lane or for the hub: the order of calls is kept here."""
+        actor = call.actor or b""
+        with self._shield, self._lock:
+            route = self._routes.get(actor)
+            if route is None:
+                route = self._routes[actor] = _Route()
+            if route.held is not None:
+                route.held.append(call)
+                return
+            lane = route.lane
+            if lane is not None and lane.ended:
+                route.held = [call]
+                return
+            if lean and route.open and lane is not None:
+                self._enter(call)
+                self._push(lane, call, 0, route.after)
+                self._send_full()
+                return
+            route.open = False
+            route.posted += 1
+            if lane is None:
+                self._link.append(self._client.submission(call))
+            else:
+                self._unsent.pop(lane, None)
+                before = (lane.worker, lane.total)
+                lane.when_clear(lambda: self._to_hub(call, before))
+        self._link.nudge()
+
+    # what the hub says
+
+    def take_message(self, message: Message) -> bool:
+        """Called by the thread that reads; False when it is not for the lanes."""
+        tag = message[0]
+        with self._lock:
+            if tag == "lease":
+                self._lent(*message[1:])
+            elif tag == "lease_over":
+                self._over(*message[1:])
+            elif tag == "offer":
+                self._offered(*message[1:])
+            elif tag == "lane_lost":
+                self._lost(message[1])
+            elif tag == "answered":
+                self._answered(message[1])
+            else:
+                return False
+            self._send_full()
+        return True
+
+    def _lane_to(self, worker: int) -> Lane | None:
+        lane = self._lanes.get(worker)
+        if lane is None:
+            try:
+                lane = Lane(worker, self._folder, self._number, self._link, self._lock, self._take)
+            except (OSError, ClusterError):
+                return None  # it has just died
+            self._lanes[worker] = lane
+        return lane
+
+    def _lent(self, worker: int, lease: int, shape: Shape) -> None:
+        queue = self._queues.setdefault(shape, _Queue(shape))
+        queue.wanted = False
+        lane = self._lane_to(worker)
+        if lane is None or lane.ended:
+            return
+        lane.lease = lease
+        if lane not in queue.lanes:
+            queue.lanes.append(lane)
+        self._fill(queue)
+
+    def _over(self, worker: int, lease: int) -> None:
+        lane = self._lanes.get(worker)
+        if lane is not None and lane.lease == lease:
+            self._shut(lane)
+
+    def _shut(self, lane: Lane) -> None:
+        """No more tasks on it. What waits, and has no lane left, goes to the hub."""
+        lane.lease = 0
+        for queue in self._queues.values():
+            if lane in queue.lanes:
+                queue.lanes.remove(lane)
+                if not queue.lanes:
+                    calls, queue.calls = queue.calls, collections.deque()
+                    queue.wanted = False
+                    for call in calls:
+                        if not call.cancelled:
+                            self._hand_over(call)
+
+    def _hand_over(self, call: Call) -> None:
+        call.lane = None
+        self._to_hub(call)
+        self._client.release_dropped(call)
+        self._leave(call)
+
+    def _offered(self, actor: bytes, worker: int, dealt: int, sent: int) -> None:
+        route = self._routes.get(actor)
+        if route is None or route.held is not None or dealt != route.posted:
+            return
+        lane = self._lane_to(worker)
+        if lane is None:
+            return
+        route.lane, route.open, route.after = lane, True, sent
+
+    def _lost(self, worker: int) -> None:
+        """A worker is dead, and all that it said to the hub is here. What it has not answered is the hub's now."""
+        lane = self._lanes.pop(worker, None)
+        unanswered: list[tuple[Call, bool]] = []
+        if lane is not None:
+            self._unsent.pop(lane, None)
+            lane.read_rest()
+            self._shut(lane)
+            started = lane.started
+            unanswered = [(call, i < started) for i, call in enumerate(lane.pushed.values())]
+            lane.forget()
+        calls = []
+        for call, begun in unanswered:
+            call.lane = None
+            if call.actor is not None:
+                self._routes[call.actor].posted += 1
+            calls.append((self._client.submission(call), begun))
+        self._link.append(("lost", worker, calls))
+        for call, _ in unanswered:
+            self._client.release_dropped(call)
+            self._leave(call)
+        for route in self._routes.values():
+            if lane is not None and route.lane is lane:
+                route.lane, route.open = None, False
+                held, route.held = route.held, None
+                for call in held or ():
+                    route.posted += 1
+                    self._to_hub(call)
+        self._link.kick()
+
+    # what comes by a lane
+
+    def _take(self, lane: Lane, messages: list[Message]) -> None:
+        values: list[tuple[bytes, tuple[Any, ...]]] = []
+        records = self._records
+        for message in messages:
+            if message[0] == "done":
+                _, task, outcome, results, started, ended, error = message
+                call = lane.pushed.pop(task, None)
+                if call is None:
+                    continue
+                lane.answered += 1
+                self._leave(call)
+                values.extend(zip(call.returns, results, strict=False))
+                work = call.work
+                if outcome == "ok":
+                    seconds = self._seconds
+                    before = seconds.get(work.id)
+                    took = max(ended - started, 1e-6)
+                    seconds[work.id] = took if before is None else 0.7 * before + 0.3 * took
+                if call.told:
+                    self._link.append(("told_done", *message[1:]))
+                    self._link.kick()
+                else:
+                    records.append(
+                        (task, work.id, call.cell, call.actor, lane.worker, call.submitted, started, ended, error)
+                    )
+            else:
+                self._returned(lane, message[1])
+        if values:
+            self._client.deliver(values)
+        if lane.lease:
+            for queue in self._queues.values():
+                if queue.calls and lane in queue.lanes:
+                    self._fill(queue)
+            self._send_full()
+
+    def _returned(self, lane: Lane, tasks: Iterable[bytes]) -> None:
+        for task in tasks:
+            call = lane.pushed.pop(task, None)
+            if call is not None:
+                self._hand_over(call)
+
+    def _answered(self, task: bytes) -> None:
+        """A call that was on a lane has ended the hub's way."""
+        call = self._calls.get(task)
+        if call is not None:
+            self._leave(call)
+            if call.lane is not None and call.lane.pushed.pop(task, None) is not None:
+                call.lane.answered += 1
+
+    # telling
+
+    def tell(self, call: Call) -> None:
+        """The hub has to know of it: somebody else will ask."""
+        with self._shield, self._lock:
+            if call.lane is None:
+                for queue in self._queues.values():
+                    if call in queue.calls:
+                        queue.calls.remove(call)
+                        self._hand_over(call)
+            elif not call.told:
+                call.told = True
+                self._uncount(call)
+                self._client.tell(call)
+
+    def tell_all(self) -> None:
+        """Before a question: the answer is to know of all that was pushed."""
+        with self._shield, self._lock:
+            self._send_records()
+            for call in list(self._calls.values()):
+                if call.lane is not None:
+                    self.tell(call)
+
+    def unfinished(self, task: bytes) -> Call | None:
+        return self._calls.get(task)
+
+    def withdraw(self, calls: Iterable[Call]) -> list[Call]:
+        """Cancel: take those out that are not pushed yet, and return them; tell the hub of the others."""
+        out = []
+        with self._shield, self._lock:
+            for call in calls:
+                if call.lane is None:
+                    call.cancelled = True
+                    if call.task in self._calls:
+                        self._leave(call)
+                        out.append(call)
+                else:
+                    self.tell(call)
+        return out
+
+    def of_cell(self, cell: str) -> list[Call]:
+        with self._lock:
+            return [call for call in self._calls.values() if call.cell == cell]
+
+    # time
+
+    @property
+    def unsent(self) -> bool:
+        return bool(self._unsent)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._calls or self._records or self._counts_changed)
+
+    def tick(self) -> None:
+        """Called often, before something is sent to the hub, and by the attendant."""
+        if not (self._unsent or self._records or self._calls or self._counts_changed):
+            return
+        with self._shield, self._lock:
+            for lane in self._unsent:
+                lane.flush()
+            self._unsent.clear()
+            now = time.monotonic()
+            if len(self._records) >= RECORDS or now - self._records_since > RECORDS_AGE:
+                self._send_records()
+            if self._calls and now - self._looked >= OVERDUE:
+                self._looked = now
+                self._look(now)
+
+    def _send_records(self) -> None:
+        self._records_since = time.monotonic()
+        if self._records or self._unfinished or self._counts_changed:
+            records, self._records = self._records, []
+            self._counts_changed = False
+            self._link.append(("ran", records, dict(self._unfinished)))
+
+    def _look(self, now: float) -> None:
+        for lane in self._lanes.values():
+            for call in list(lane.pushed.values()):
+                if now - call.pushed_at < OVERDUE:
+                    break
+                if not call.told:
+                    self.tell(call)
+                if lane.lease:
+                    if len(lane.pushed) > 1:
+                        self._seconds[call.work.id] = max(SHORT * 2, self._seconds.get(call.work.id, 0.0))
+                        self._link.append(("overdue", lane.worker, lane.lease))
+                        self._shut(lane)
+                    break  # only the first of tasks can be running
+
+    def close(self) -> None:
+        with self._lock:
+            for lane in self._lanes.values():
+                lane.forget()
+            self._lanes.clear()
