@@ -98,7 +98,7 @@ class Incoming:
     """All lanes to this worker. `take(run)` is given each call whose turn it is."""
 
     def __init__(
-        self, path: Path, link: Link, lock: threading.Lock, kinds: Mapping[bytes, Kind], take: Callable[[Run], None]
+        self, path: Path, link: Link, lock: threading.RLock, kinds: Mapping[bytes, Kind], take: Callable[[Run], None]
     ) -> None:
         self._link = link
         self._kinds = kinds
@@ -108,6 +108,8 @@ class Incoming:
         self._received: collections.Counter[int] = collections.Counter()
         self._running: dict[bytes, Run] = {}
         self._adopted: set[bytes] = set()
+        self._unreported: set[bytes] = set()
+        """Calls that have begun and whose end has not been sent: until it is, their lease is not closed."""
         self._closed = 0
         self._closing = 0
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -187,6 +189,7 @@ class Incoming:
         assert run.lane is not None
         run.lane.begin()
         self._running[run.task] = run
+        self._unreported.add(run.task)
 
     def adopt_running(self) -> None:
         """Before a word to the hub: it is told of the calls that run here, and they end its way."""
@@ -229,14 +232,19 @@ class Incoming:
             for run in back:
                 queue.remove(run)
             self._closing = lease
-            self.say_closed()
+            self._say_closed()
         for lane in {run.lane for run in back if run.lane is not None}:
             lane.say(("returned", tuple(run.task for run in back if run.lane is lane)))
             lane.flush()
 
-    def say_closed(self) -> None:
-        """The lock is held, and what ended has been told."""
-        if self._closing and not self._running:
+    def reported(self, run: Run) -> None:
+        """The end of a call is on its way."""
+        with self._lock:
+            self._unreported.discard(run.task)
+            self._say_closed()
+
+    def _say_closed(self) -> None:
+        if self._closing and not self._unreported:
             self._link.report(("closed", self._closing))
             self._closing = 0
             self._link.kick()

@@ -69,7 +69,7 @@ class Worker:
     ) -> None:
         self._kinds: dict[bytes, Kind] = {}
         self._environments = Environments(list(own_path))
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a word said under it has the calls that run adopted
         self._queue: collections.deque[Run] = collections.deque()
         self._cancelled: set[bytes] = set()
         self._running: bytes | None = None
@@ -185,8 +185,7 @@ class Worker:
         self._output.drain()
         self._report(run, kind, outcome, values, started, ended, error_name)
         if run.lane is not None:
-            with self._lock:
-                self._incoming.say_closed()
+            self._incoming.reported(run)
 
     def _report(
         self, run: Run, kind: Kind, outcome: str, values: list[Value], started: float, ended: float, error: str | None
