@@ -133,27 +133,30 @@ class Lane:
     def read(self) -> None:
         """Take what there is; called by the thread that reads."""
         with self._lock:
-            if self.ended:
-                return
-            if self._pending:
-                self._send_pending()
-            try:
-                data = self._sock.recv(READ, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if data:
-                self._take(self, self._decoder.feed(data))
-            else:
-                self.close()
+            self._read_once()
+
+    def _read_once(self) -> bool:
+        """False when there is nothing to read."""
+        if self.ended:
+            return False
+        if self._pending:
+            self._send_pending()
+        try:
+            data = self._sock.recv(READ, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if data:
+            self._take(self, self._decoder.feed(data))
+        else:
+            self.close()
+        return bool(data)
 
     def read_rest(self) -> None:
         """All that a dead worker has still sent; whoever else may hold its end sends nothing."""
-        before = -1
-        while not self.ended and before != self.answered:
-            before = self.answered
-            self.read()
+        while self._read_once():
+            pass
 
     @property
     def started(self) -> int:

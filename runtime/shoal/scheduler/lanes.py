@@ -40,7 +40,7 @@ class Lanes:
             if worker is not None:
                 worker.running[task.id] = None
             parent = scheduler.tasks.get(e.parent) if e.parent is not None else None
-            if parent is not None and parent.cancelled:
+            if (parent is not None and parent.cancelled) or e.client not in scheduler.clients:
                 scheduler.cancel(task, force=False)
         elif not task.lane:
             return
