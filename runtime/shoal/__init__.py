@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from shoal.lifecycle import is_initialized as is_initialized
     from shoal.lifecycle import shutdown as shutdown
     from shoal.refs import ObjectRef as ObjectRef
+    from shoal.runtime_context import get_runtime_context as get_runtime_context
 
 _WHERE = {
     "ActorClassID": "shoal.ids",
@@ -76,6 +77,7 @@ _WHERE = {
     "cpp_function": "shoal.foreign",
     "get": "shoal.api",
     "get_actor": "shoal.actors",
+    "get_runtime_context": "shoal.runtime_context",
     "init": "shoal.lifecycle",
     "is_initialized": "shoal.lifecycle",
     "java_actor_class": "shoal.foreign",
@@ -113,6 +115,7 @@ __all__ = [
     "cpp_function",
     "get",
     "get_actor",
+    "get_runtime_context",
     "init",
     "is_initialized",
     "java_actor_class",

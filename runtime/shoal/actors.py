@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from shoal import options as opts
 from shoal import returned
 from shoal.cluster import engine
-from shoal.engines.base import Engine, Work
+from shoal.engines.base import Engine, Methods, Work
 from shoal.exceptions import ActorMethodError, ShoalTypeError, ShoalValueError
 from shoal.functions import Definition, work_id
 from shoal.refs import ObjectRef
@@ -278,7 +278,16 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
     found = here.find_actor(name, namespace)
     if found is None:
         raise ShoalValueError(f"no actor named {name!r} is alive: it ended, or was made in another namespace")
-    actor, function, cls_name, methods = found
+    return _handle(here, *found)
+
+
+def handle_of(actor: bytes) -> ActorHandle:
+    """A handle of an actor that is known to live: the one that this process is."""
+    here: Engine = engine()
+    return _handle(here, *here.query("actor", actor))
+
+
+def _handle(here: Engine, actor: bytes, function: bytes, cls_name: str, methods: Methods) -> ActorHandle:
     here.counts.add(actor)
     ref: ObjectRef[Any] = ObjectRef._made(actor, here)
     return ActorHandle(ref, cls_name, function, {n: MethodSpec(*spec) for n, *spec in methods})

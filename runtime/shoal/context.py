@@ -15,6 +15,7 @@ class _Current:
     cell: Cell | None = None
     task: bytes | None = None
     display: Callable[[dict[str, Any]], None] | None = None
+    describe: Callable[[bytes], tuple[str, str]] | None = None
 
 
 _current = _Current()
@@ -38,6 +39,22 @@ def set_task(task: bytes | None) -> None:
 def get_task() -> bytes | None:
     """The id of the task that the calling code belongs to; None in a driver."""
     return _current.task
+
+
+def on_describe(describe: Callable[[bytes], tuple[str, str]] | None) -> None:
+    """Set who knows the name of a task that runs here, and of its function; the worker does at its start."""
+    _current.describe = describe
+
+
+def describe() -> tuple[str, str]:
+    """The name of the task that the calling code belongs to, and its function's; empty where nobody knows."""
+    task = get_task()
+    return ("", "") if task is None or _current.describe is None else _current.describe(task)
+
+
+def is_cancelled() -> bool:
+    """Whether somebody has cancelled the call that the calling code belongs to, though it still runs."""
+    return False
 
 
 def on_display(send: Callable[[dict[str, Any]], None] | None) -> None:

@@ -19,6 +19,7 @@
     ├── RuntimeEnvSetupError         a runtime_env could not be set up; says what the tool said
     ├── UnschedulableError           asks for more than there is
     ├── SerializationError           (also TypeError) a value cannot travel; says which and why
+    ├── ShoalRuntimeError            (also RuntimeError) asked where it cannot be known
     ├── ShoalTypeError               (also TypeError) called with the wrong kind of thing
     └── ShoalValueError              (also ValueError) called with a value that makes no sense
 
@@ -118,6 +119,10 @@ class RuntimeEnvSetupError(ShoalError):
 
 class SerializationError(ShoalError, TypeError):
     """A value cannot be sent to another process."""
+
+
+class ShoalRuntimeError(ShoalError, RuntimeError):
+    """Something was asked where it cannot be known."""
 
 
 class ShoalTypeError(ShoalError, TypeError):

@@ -67,6 +67,12 @@ class Execution:
             function = self._functions[kind.function] = unpack(self._blobs.pop(kind.function))
         return function
 
+    def function_name(self, kind: Kind) -> str:
+        """The function, class or method as `module.qualified_name`."""
+        target = type(self.instance) if kind.role == "method" else self._function(kind)
+        name = f"{target.__module__}.{target.__qualname__}"
+        return f"{name}.{kind.method or '__init__'}" if kind.role != "task" else name
+
     def results(self, kind: Kind, value: Any) -> list[Value]:
         """What it returned, ready to be sent: as many values as were asked for; ValueError for another number."""
         if kind.role == "actor" or kind.returns == 0:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 from typing import Self
@@ -34,6 +35,11 @@ def returns(task: bytes, count: int) -> tuple[bytes, ...]:
         return (task,)
     head = task[:TASK]
     return tuple(head + i.to_bytes(2, "big") for i in range(count))
+
+
+def worker_id(cluster: str, number: int) -> str:
+    """The id, in hexadecimal, of the worker or driver that the cluster knows by a number."""
+    return hashlib.blake2b(f"{cluster}/{number}".encode(), digest_size=16).hexdigest()
 
 
 def task_of(object_id: bytes) -> bytes:
@@ -120,6 +126,7 @@ class NodeID(UniqueID):
     """The id of a node."""
 
     __module__ = "shoal"
+    SIZE = 28
 
 
 class PlacementGroupID(UniqueID):

@@ -98,6 +98,7 @@ class Worker:
         self._control = control
         current.set_engine(self.engine)
         context.on_display(self._send_display)
+        context.on_describe(self._describe)
         threading.Thread(target=self._watch, name="shoal-watch", daemon=True).start()
 
     # the main thread
@@ -153,7 +154,7 @@ class Worker:
         return bool(self._queue) or self._ending
 
     def _execute(self, run: Run) -> None:
-        kind = self._kinds[run.kind]
+        kind = self._kind = self._kinds[run.kind]
         context.set_cell(run.cell)
         context.set_task(run.task)
         error_name: str | None = None
@@ -206,6 +207,9 @@ class Worker:
         if at_once or now - self._sent_at > HOLD_BACK:
             self._sent_at = now
             link.flush()
+
+    def _describe(self, task: bytes) -> tuple[str, str]:
+        return self._kind.name, self._execution.function_name(self._kind)
 
     # messages
 

@@ -118,6 +118,10 @@ class Engine(Protocol):
     def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str, Methods] | None:
         """A named actor: its id, the id of its class, the class's name and its methods."""
 
+    @property
+    def runtime_env(self) -> str:
+        """The runtime environment that this process's work is in, as JSON; empty for none."""
+
     def use_runtime_env(self, env: RuntimeEnv) -> None:
         """From now on all that this process submits runs in this environment, unless it has more of its own."""
 

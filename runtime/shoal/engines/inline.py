@@ -242,6 +242,8 @@ class InlineEngine:
         work = self._actors[actor].work
         return actor, work.function, work.name, work.methods
 
+    runtime_env = ""
+
     def use_runtime_env(self, env: RuntimeEnv) -> None:
         raise EngineUnavailable("the engine 'inline' has no runtime environments: use the engine 'local' for them")
 
@@ -250,6 +252,12 @@ class InlineEngine:
             return {"CPU": 1.0}, {"CPU": 1.0}
         if what == "nodes":
             return [{"NodeID": "inline", "Alive": True, "Resources": {"CPU": 1.0}, "Labels": {}}]
+        if what == "context":
+            return {
+                "session": "inline", "folder": "", "job": "01000000", "node": "00" * 28, "labels": {},
+                "worker": "00" * 16, "name": None, "actor": None, "actor_name": None, "namespace": None,
+                "restarts": 0, "group": None, "captures": True, "resources": {"CPU": 1.0}, "gpus": [],
+            }  # fmt: skip
         if what == "history":
             return self._history
         if what == "status":

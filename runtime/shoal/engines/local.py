@@ -62,6 +62,7 @@ class LocalEngine:
         blocking: Callable[[], AbstractContextManager[None]] = nullcontext,
         attend: bool = True,
     ) -> None:
+        self.client = client
         self._ids = IdMaker()
         self._values: dict[bytes, tuple[Any, ...]] = {}
         self._waiting: dict[bytes, list[_Waiter]] = {}
@@ -515,6 +516,10 @@ class LocalEngine:
         if not good:
             raise answer
         return answer
+
+    @property
+    def runtime_env(self) -> str:
+        return self.surroundings.base
 
     def use_runtime_env(self, env: RuntimeEnv) -> None:
         self.surroundings.base = self.surroundings.settle(env)

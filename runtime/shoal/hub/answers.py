@@ -28,10 +28,12 @@ class Answers:
             "feed": self._hub.publish,
             "snapshot": self._snapshot,
             "find_actor": self._find_actor,
+            "actor": self._actor,
             "claim_name": self._claim_name,
             "cancel_cell": self._cancel_cell,
             "stop": self._stop,
             **hub.nodes.questions,
+            **hub.state.questions,
         }
 
     def answer(self, peer: Peer, what: str, args: tuple[Any, ...]) -> Any:
@@ -74,6 +76,10 @@ class Answers:
         actor = self._hub.scheduler.actors.named(name, namespace)
         if actor is None:
             return None
+        return actor.id, actor.kind.function, actor.kind.name, self._hub.methods[actor.kind.id]
+
+    def _actor(self, actor_id: bytes) -> tuple[bytes, bytes, str, Any]:
+        actor = self._hub.scheduler.actors.table[actor_id]
         return actor.id, actor.kind.function, actor.kind.name, self._hub.methods[actor.kind.id]
 
     def _claim_name(self, name: str, namespace: str) -> None:

@@ -23,6 +23,7 @@ from shoal.hub.peer import HIGH, Peer
 from shoal.hub.publisher import Publisher
 from shoal.hub.recorder import Recorder
 from shoal.hub.runtime_envs import RuntimeEnvs
+from shoal.hub.state import State
 from shoal.hub.supervisor import Supervisor
 from shoal.scheduler import commands as cmd
 from shoal.scheduler import events as ev
@@ -67,6 +68,7 @@ class Hub:
         self._deadline: float | None = time.monotonic() + FIRST_CLIENT
         self._stopping = False
         self._dirty: set[Peer] = set()
+        self.state = State(self)
         self._answers = Answers(self)
         self.memory = Memory(folder, settings.store, self.epoll, self.tell, self.tell_all)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -93,7 +95,7 @@ class Hub:
             cmd.CopyError: self._copy_error,
             cmd.Free: self._free,
             cmd.TaskEnded: self._task_ended,
-            cmd.ActorChanged: lambda c: None,
+            cmd.ActorChanged: lambda c: self.state.actor_changed(c.actor),
         }
         self._lanes = Lanes(self)
 
@@ -223,6 +225,7 @@ class Hub:
     def _driver_left(self, peer: Peer) -> None:
         self._by_fd.pop(peer.fd, None)
         if self._peers.pop(peer.number, None) is not None:
+            self.state.driver_left(peer.number)
             self._events.append(ev.ClientLeft(peer.number))
             self.schedule()
             self.memory.left(peer.number)
@@ -276,6 +279,7 @@ class Hub:
             if worker is not None and worker.env and worker.state == STARTING:
                 said = "".join(text for _, text in words)
                 self.runtime_envs.fail(worker.env, f"a worker in it ended before it could work: {reason}\n{said}")
+            self.state.worker_died(number, process.pid, reason)
             self._events.append(ev.WorkerDied(number, reason))
             self.schedule()
             self._by_fd.pop(process.task.fd, None)
@@ -302,6 +306,7 @@ class Hub:
             peer.send(("refused", f"the cluster speaks protocol {PROTOCOL}, this shoal {protocol}: restart the older"))
         else:
             self._peers[peer.number] = peer
+            self.state.driver_joined(peer.number, peer.sock)
             self._events.append(ev.ClientJoined(peer.number))
             self._linger = self.settings.linger
             peer.send(("welcome", peer.number))
@@ -372,7 +377,7 @@ class Hub:
         self._payloads[task] = (payload, slots, (peer.number, environment), before)
         env = self._environments[peer.number, environment][3]
         job = self._job_of(peer, parent)
-        self.recorder.submitted(task, self.kinds[kind].name, cell, actor, parent, bool(deps), time.time())
+        self.recorder.submitted(task, self.kinds[kind].name, cell, actor, parent, bool(deps), time.time(), kind, job)
         return ev.Submitted(task, kind, peer.number, job, cell, parent, actor, deps, holds, env)
 
     def _on_put(self, peer: Peer, object_id: bytes, place: tuple[Any, ...], contained: tuple[bytes, ...]) -> None:
@@ -432,6 +437,8 @@ class Hub:
         self._linger = seconds
 
     def _on_output(self, peer: Peer, task: bytes | None, cell: str | None, stream: str, data: Any) -> None:
+        if stream != "display":
+            self.state.logs.add(peer.number, task, stream, data)
         record = self.scheduler.tasks.get(task) if task is not None else None
         job = record.job if record is not None else self._jobs.get(peer.number, 0)
         driver = self._peers.get(job)

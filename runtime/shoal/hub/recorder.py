@@ -23,13 +23,21 @@ _STATE, _WORKER, _STARTED, _ENDED, _ERROR = 3, 4, 8, 9, 10
 Key = tuple[str | None, str]
 
 
+class Row(list[Any]):
+    """A task's row of the feed, and what the state API wants to know beside it."""
+
+    __slots__ = ("kind", "job")
+    kind: bytes
+    job: int
+
+
 class Recorder:
     """Told by the hub, read by the publisher. Times are Unix seconds."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
-        self._live: dict[bytes, list[Any]] = {}
-        self._history: collections.deque[list[Any]] = collections.deque(maxlen=KEPT)
+        self._live: dict[bytes, Row] = {}
+        self._history: collections.deque[Row] = collections.deque(maxlen=KEPT)
         self._counts: dict[Key, list[int]] = {}  # unfinished, finished, failed, cancelled
         self._changed: dict[bytes, list[Any]] = {}
         self._changed_counts: set[Key] = set()
@@ -46,15 +54,20 @@ class Recorder:
         parent: bytes | None,
         waits: bool,
         now: float,
+        kind: bytes = b"",
+        job: int = 0,
     ) -> None:
         state = rows.PENDING_ARGS if waits else rows.PENDING_NODE
         if task in self._live:
             self._live[task][_STATE] = state
             return
-        row = [
-            task.hex(), name, cell, state, None, actor.hex() if actor else None,
-            parent.hex() if parent else None, now, None, None, None,
-        ]  # fmt: skip
+        row = Row(
+            (
+                task.hex(), name, cell, state, None, actor.hex() if actor else None,
+                parent.hex() if parent else None, now, None, None, None,
+            )
+        )  # fmt: skip
+        row.kind, row.job = kind, job
         self._live[task] = row
         key = (cell, name)
         counts = self._counts.get(key)
@@ -145,6 +158,9 @@ class Recorder:
 
     def history(self) -> list[list[Any]]:
         """All rows that are known, oldest first."""
+        return [list(row) for row in self.rows()]
+
+    def rows(self) -> list[Row]:
         return [*self._history, *self._live.values()]
 
     def batch(self, now: float) -> dict[str, Any]:
