@@ -94,7 +94,7 @@ class Lanes:
     ) -> None:
         hub = self._hub
         now = time.time()
-        hub.recorder.submitted(task, hub.kinds[kind].name, cell, actor, parent, False, now)
+        hub.recorder.submitted(task, hub.kinds[kind].name, cell, actor, parent, False, now, kind, client)
         hub.recorder.pushed(task, worker, True, now)
         hub.happened(ev.Told(task, kind, client, client, cell, parent, actor, worker, adopted))
 
@@ -125,7 +125,9 @@ class Lanes:
         kinds = self._hub.kinds
         recorder = self._hub.recorder
         for task, kind, cell, actor, worker, submitted, started, ended, error in records:
-            recorder.ran(task, kinds[kind].name, cell, actor, worker, submitted, started, ended, error)
+            recorder.ran(
+                task, kinds[kind].name, cell, actor, worker, submitted, started, ended, error, kind, peer.number
+            )
         recorder.unfinished(peer.number, {(cell, kinds[kind].name): n for (cell, kind), n in unfinished.items()})
 
     # what the scheduler wants

@@ -121,12 +121,17 @@ class Recorder:
         started: float,
         ended: float,
         error: str | None,
+        kind: bytes = b"",
+        job: int = 0,
     ) -> None:
         """A task that went by a lane is over, and this is all that is ever said of it."""
-        row = [
-            task.hex(), name, cell, rows.FINISHED if error is None else rows.FAILED, str(worker),
-            actor.hex() if actor else None, None, submitted, started, ended, error,
-        ]  # fmt: skip
+        row = Row(
+            (
+                task.hex(), name, cell, rows.FINISHED if error is None else rows.FAILED, str(worker),
+                actor.hex() if actor else None, None, submitted, started, ended, error,
+            )
+        )  # fmt: skip
+        row.kind, row.job = kind, job
         self._history.append(row)
         key = (cell, name)
         counts = self._counts.get(key)
