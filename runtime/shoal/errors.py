@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import traceback
-from typing import Any
 
 from shoal import exceptions
-from shoal.exceptions import ShoalError, TaskError
+from shoal.exceptions import ActorError, ShoalError, TaskError, both
 from shoal.serial import Packed, pack, unpack
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -28,8 +27,6 @@ def remote_traceback(error: BaseException) -> str:
 def pack_error(error: BaseException, name: str) -> Packed:
     """What a worker sends of an exception; a plain description where it cannot be pickled."""
     text = remote_traceback(error)
-    if isinstance(error, ShoalError) and not isinstance(error, TaskError):
-        return pack(("error", error, text, name))
     if isinstance(error, TaskError) and error.cause is not None:
         error = error.cause
     try:
@@ -41,9 +38,12 @@ def pack_error(error: BaseException, name: str) -> Packed:
         return pack(("described", described, text, name))
 
 
-def named_error(name: str, message: str) -> Packed:
-    """An error of our own."""
-    return pack(("error", getattr(exceptions, name)(message), "", ""))
+def named_error(name: str, message: str, about: bytes = b"") -> Packed:
+    """An error of our own; `about` is the actor or the task that it tells of."""
+    error = getattr(exceptions, name)(message)
+    if about:
+        error.__dict__["actor_id" if isinstance(error, ActorError) else "task_id"] = about.hex()
+    return pack(("error", error, "", ""))
 
 
 def unpack_error(packed: Packed) -> BaseException:
@@ -51,31 +51,9 @@ def unpack_error(packed: Packed) -> BaseException:
     what, error, text, name = unpack(packed.stream, packed.buffers)
     if what == "described":
         return _noted(TaskError(str(error), None, text), name, text)
-    if isinstance(error, ShoalError):
-        return error
-    return _noted(_dual(error, text), name, text)
-
-
-def _dual(cause: BaseException, text: str) -> BaseException:
-    cls = type(cause)
-    try:
-        both = type(
-            cls.__name__,
-            (TaskError, cls),
-            {
-                "__module__": cls.__module__,
-                "__init__": lambda self, *a, **k: None,
-                "__str__": lambda self: str(self.cause),
-                "__reduce__": lambda self: (_dual, (self.cause, self.remote_traceback)),
-            },
-        )
-        new: Any = both.__new__(both, *cause.args)
-        new.__dict__.update(cause.__dict__)
-        new.args = cause.args
-    except Exception:  # a class that cannot be subclassed, read-only args, …
-        return TaskError(f"{cls.__name__}: {cause}", cause, text)
-    new.cause, new.remote_traceback = cause, text
-    return new  # type: ignore[no-any-return]
+    if isinstance(error, TaskError) or (isinstance(error, ShoalError) and not name):
+        return error  # ours, and no code of the user's raised it
+    return _noted(both(error, text), name, text)
 
 
 def _noted(error: BaseException, name: str, text: str) -> BaseException:
