@@ -17,14 +17,17 @@ def ask(name: str) -> Any:
     return found() if callable(found) else found
 
 
-@shoal.remote
-class Asker:
+class PlainAsker:
     def ask(self, name: str) -> Any:
         found = getattr(shoal.get_runtime_context(), name)
         return found() if callable(found) else found
 
     def through_itself(self) -> Any:
         return shoal.get_runtime_context().current_actor.ask.remote("get_actor_id")
+
+
+PlainAsker.__name__ = PlainAsker.__qualname__ = "Asker"
+Asker: Any = shoal.remote(PlainAsker)
 
 
 def test_a_driver_has_a_job_a_node_and_a_worker_id_and_no_task() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
@@ -21,10 +22,13 @@ def work(fail: bool = False) -> int:
     return os.getpid()
 
 
-@shoal.remote
-class Keeper:
+class PlainKeeper:
     def pid(self) -> int:
         return os.getpid()
+
+
+PlainKeeper.__name__ = PlainKeeper.__qualname__ = "Keeper"
+Keeper: Any = shoal.remote(PlainKeeper)
 
 
 def test_a_task_that_finished() -> None:
