@@ -17,10 +17,10 @@ ROOMS = ("runtime", "widgets", "kernelext")
 # on its own floor only what the same package holds (`scheduler/*` is the package and all in it).
 # Facades and doors stand on the roof: nobody inside imports them.
 FLOORS = [
-    "exceptions feed_rows context counts shield shm allocator output runs venvs",
+    "exceptions feed_rows context counts shield shm allocator output runs venvs unpicklable",
     "ids foreign",
     "config current wire serial signatures feed trace runtime_env returned",
-    "errors refs link calls segments store packages environment options scheduler/*",
+    "errors refs link calls segments store util.serialization packages environment options scheduler/*",
     "lane",
     "lanes incoming",
     "surroundings",

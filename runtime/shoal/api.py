@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import numbers
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
+from shoal import context, trace
 from shoal import options as opts
-from shoal import trace
 from shoal.actors import ActorClass, ActorHandle
 from shoal.cluster import engine
-from shoal.exceptions import ClusterDiedError, ShoalTypeError, ShoalValueError
+from shoal.exceptions import ClusterDiedError, NotARefError, ShoalTypeError, ShoalValueError
 from shoal.functions import RemoteFunction
+from shoal.ids import task_of
 from shoal.refs import ObjectRef
 
 T = TypeVar("T")
@@ -59,16 +63,49 @@ def get(refs: Any, *, timeout: float | None = None) -> Any:
     Large arrays are read-only views of shared memory. Raises what the task raised (an instance of the user's class and
     of TaskError), GetTimeoutError after `timeout` seconds (0: just look), as soon as any of the refs has failed.
     """
+    timeout = None if timeout is None or timeout == -1 else _seconds(timeout)  # -1 as in Ray
+    if context.get_task() is not None:
+        _warn_in_loop()
     if isinstance(refs, ObjectRef):
         return _engine_of(refs).get([refs.binary()], timeout)[0]
     if not isinstance(refs, (list, tuple)):
-        raise ShoalTypeError(f"get() takes an ObjectRef or a list of them, not {type(refs).__name__}")
-    if not refs:
-        return []
+        raise NotARefError(f"get() takes an ObjectRef or a list of them, not {type(refs).__name__}")
     for ref in refs:
         if not isinstance(ref, ObjectRef):
-            raise ShoalTypeError(f"get() takes ObjectRefs; the list holds {type(ref).__name__}")
+            raise NotARefError(f"get() takes ObjectRefs; the list holds {type(ref).__name__}")
+    if not refs:
+        return []
     return _engine_of(*refs).get([r.binary() for r in refs], timeout)
+
+
+def _seconds(timeout: float) -> float | None:
+    """A timeout as the engines take it."""
+    if not isinstance(timeout, numbers.Real) or isinstance(timeout, bool):
+        raise ShoalTypeError(f"timeout is a number of seconds, or None to wait as long as it takes, not {timeout!r}")
+    if not timeout >= 0:
+        raise ShoalValueError(f"timeout={timeout} makes no sense: 0 just looks, None waits as long as it takes")
+    return None if timeout == math.inf else float(timeout)
+
+
+def _warn_in_loop() -> None:
+    """Once a worker: a task that waits inside a coroutine stops all the others."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or _warned.in_loop or asyncio._get_running_loop() is None:
+        return
+    _warned.in_loop = True
+    import logging
+
+    logging.getLogger("shoal").warning(
+        "shoal.get() inside a coroutine blocks its event loop, and with it all other calls: await the ref, "
+        "or asyncio.gather(*refs)"
+    )
+
+
+class _Warned:
+    in_loop = False
+
+
+_warned = _Warned()
 
 
 def wait(
@@ -80,6 +117,7 @@ def wait(
     """
     if isinstance(refs, ObjectRef) or not isinstance(refs, (list, tuple)):
         raise ShoalTypeError(f"wait() takes a list of ObjectRefs, not {type(refs).__name__}")
+    timeout = None if timeout is None else _seconds(timeout)
     for ref in refs:
         if not isinstance(ref, ObjectRef):
             raise ShoalTypeError(f"wait() takes ObjectRefs; the list holds {type(ref).__name__}")
@@ -105,7 +143,7 @@ def cancel(ref: ObjectRef[Any], *, force: bool = False, recursive: bool = True) 
     """
     if not isinstance(ref, ObjectRef):
         raise ShoalTypeError(f"cancel() takes an ObjectRef, not {type(ref).__name__}")
-    _engine_of(ref).cancel(ref.task_id(), force, recursive)
+    _engine_of(ref).cancel(task_of(ref.binary()), force, recursive)
 
 
 def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
@@ -116,10 +154,13 @@ def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
 
 
 def _engine_of(first: ObjectRef[Any], *others: ObjectRef[Any]) -> Any:
-    engine = first._engine
-    for ref in others:
-        if ref._engine is not engine:
-            raise ClusterDiedError("refs of two clusters: those of the one that was shut down are gone")
+    try:
+        engine = first._engine
+        for ref in others:
+            if ref._engine is not engine:
+                raise ClusterDiedError("refs of two clusters: those of the one that was shut down are gone")
+    except AttributeError:
+        raise ShoalValueError("a nil ref stands for no object: refs are made by .remote() and shoal.put()") from None
     return engine
 
 

@@ -17,6 +17,7 @@ class RefCounts:
         self._first = first
         self._last = last
         self._counts: dict[bytes, int] = {}
+        self._pinned: set[bytes] = set()
         self._lock = threading.Lock()
         self._dropped: collections.deque[bytes] = collections.deque()
         self.drop = self._dropped.append
@@ -41,6 +42,12 @@ class RefCounts:
             self._counts[object_id] = count + 1
             if not count:
                 self._first(object_id)
+
+    def pin(self, object_id: bytes) -> None:
+        """Count one ref for good."""
+        if object_id not in self._pinned:
+            self._pinned.add(object_id)
+            self.add(object_id)
 
     def settle(self) -> None:
         """Work off what finalisers dropped."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
+import warnings
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -11,9 +13,9 @@ from shoal import options as opts
 from shoal import returned
 from shoal.cluster import engine
 from shoal.engines.base import Work
-from shoal.exceptions import ShoalTypeError
+from shoal.exceptions import ShoalTypeError, ShoalValueError
 from shoal.refs import ObjectRef
-from shoal.serial import pack
+from shoal.serial import largest_parts, pack
 from shoal.signatures import check_call, checker, spell
 
 P = ParamSpec("P")
@@ -21,6 +23,11 @@ R = TypeVar("R")
 
 RETRIES = 3
 """As in Ray: a task is repeated so often when its worker dies, never when it raises."""
+
+LARGE_FUNCTION = 10**7
+"""Bytes of a pickled function or class from which it is warned about, as in Ray."""
+TOO_LARGE_FUNCTION = 10**8
+"""Bytes from which it is refused, unless the environment variable FUNCTION_SIZE_ERROR_THRESHOLD says otherwise."""
 
 
 _PLAIN = frozenset({"num_cpus", "num_returns", "max_retries", "name"})
@@ -42,7 +49,10 @@ class Definition:
     def blob(self) -> bytes:
         if self._blob is None:
             # Buffers stay inside: a definition travels once and is small.
-            packed = pack(self.target, getattr(self.target, "__name__", "the function"), in_band=True)
+            name = getattr(self.target, "__name__", "the function")
+            packed = pack(self.target, name, in_band=True)
+            if len(packed.stream) > LARGE_FUNCTION:
+                self._complain(name, len(packed.stream))
             here = engine()
             for object_id in packed.contained:
                 here.counts.add(object_id)
@@ -52,6 +62,22 @@ class Definition:
 
     def id(self) -> bytes:
         return hashlib.blake2b(self.blob(), digest_size=16).digest()
+
+    def _complain(self, name: str, size: int) -> None:
+        role = "actor" if isinstance(self.target, type) else "remote function"
+        parts = largest_parts(self.target)
+        captured = f"it captures {parts}" if parts else "something in it is large"
+        cure = "put large values into the store (ref = shoal.put(value)) and use shoal.get(ref) inside"
+        limit = int(os.environ.get("FUNCTION_SIZE_ERROR_THRESHOLD", TOO_LARGE_FUNCTION))
+        if size >= limit:
+            raise ShoalValueError(
+                f"The {role} {name} is too large ({size / 1e6:,.0f} MB, the limit is "
+                f"FUNCTION_SIZE_ERROR_THRESHOLD={limit / 1e6:,.0f} MB): {captured}; {cure}"
+            )
+        warnings.warn(
+            f"The {role} {name} is very large ({size / 1e6:,.0f} MB): {captured}; {cure}",
+            stacklevel=5 if role == "actor" else 6,  # the line that calls .remote()
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {"target": self.target, "_blob": None, "captured": (), "_kept": []}

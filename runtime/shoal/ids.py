@@ -14,8 +14,11 @@ from typing import Self
 
 from shoal.exceptions import ShoalValueError
 
+MAKER = 8
 TASK = 14
 """The first 14 bytes tell the task of an object."""
+SIZE = 16
+NIL = b"\xff" * SIZE
 
 
 class IdMaker:
@@ -44,6 +47,10 @@ def worker_id(cluster: str, number: int) -> str:
 
 def task_of(object_id: bytes) -> bytes:
     return object_id[:TASK] + b"\0\0"
+
+
+def maker_of(object_id: bytes) -> bytes:
+    return object_id[:MAKER]
 
 
 class UniqueID(bytes):

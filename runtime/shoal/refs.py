@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from shoal import current
-from shoal.exceptions import SerializationError, ShoalTypeError
-from shoal.ids import task_of
+from shoal.exceptions import SerializationError, ShoalValueError
+from shoal.ids import NIL, SIZE, JobID, TaskID, maker_of, task_of
 from shoal.serial import note_contained
 
 if TYPE_CHECKING:
@@ -31,8 +33,15 @@ class ObjectRef(Generic[T]):
     _id: bytes
     _engine: Engine
 
-    def __init__(self) -> None:
-        raise ShoalTypeError("refs are made by .remote() and shoal.put()")
+    def __init__(self, object_id: bytes) -> None:
+        """A ref to an object by its id, as `binary()` tells it; `.remote()` and `shoal.put()` make new objects."""
+        if not isinstance(object_id, bytes) or len(object_id) != SIZE:
+            raise ShoalValueError(f"an object's id is {SIZE} bytes, as ref.binary() tells it, not {object_id!r}")
+        self._id = object_id
+        here = current.peek()
+        if here is not None and object_id != NIL:
+            here.counts.add(object_id)
+            self._engine = here
 
     @classmethod
     def _made(cls, object_id: bytes, engine: Engine) -> ObjectRef[Any]:
@@ -48,15 +57,54 @@ class ObjectRef(Generic[T]):
         except AttributeError:  # never came to be
             pass
 
+    # what it is
+
+    @classmethod
+    def from_binary(cls, object_id: bytes) -> ObjectRef[Any]:
+        return cls(object_id)
+
+    @classmethod
+    def from_hex(cls, text: str) -> ObjectRef[Any]:
+        return cls(bytes.fromhex(text))
+
+    @classmethod
+    def from_random(cls) -> ObjectRef[Any]:
+        """A ref that stands for no object, unlike any other."""
+        return cls(os.urandom(SIZE))
+
+    @classmethod
+    def nil(cls) -> ObjectRef[Any]:
+        return cls(NIL)
+
+    @staticmethod
+    def size() -> int:
+        """Bytes of an id."""
+        return SIZE
+
+    def is_nil(self) -> bool:
+        return self._id == NIL
+
     def hex(self) -> str:
         return self._id.hex()
 
     def binary(self) -> bytes:
         return self._id
 
-    def task_id(self) -> bytes:
+    def task_id(self) -> TaskID:
         """The id of the task that makes the value."""
-        return task_of(self._id)
+        return TaskID(task_of(self._id))
+
+    def job_id(self) -> JobID:
+        """The id of the process that made the object."""
+        return JobID(maker_of(self._id)[: JobID.SIZE])
+
+    def owner_address(self) -> bytes:
+        """Who made it owns it."""
+        return maker_of(self._id)
+
+    def call_site(self) -> str:
+        """Where it was made; not recorded, so always empty."""
+        return ""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ObjectRef) and other._id == self._id
@@ -67,12 +115,11 @@ class ObjectRef(Generic[T]):
     def __repr__(self) -> str:
         return f"ObjectRef({self._id.hex()})"
 
-    def __reduce__(self) -> tuple[Callable[[bytes], ObjectRef[Any]], tuple[bytes]]:
+    def __reduce__(self) -> tuple[Callable[..., ObjectRef[Any]], tuple[bytes]]:
+        if getattr(self, "_engine", None) is None:  # it stands for nothing
+            return ObjectRef, (self._id,)
         if not note_contained(self._id):
-            raise SerializationError(
-                "an ObjectRef can only travel inside arguments, return values and shoal.put(): "
-                "pickled by hand, nobody would keep its object alive"
-            )
+            _pin(self)
         return _rebuild, (self._id,)
 
     def __copy__(self) -> ObjectRef[T]:
@@ -117,6 +164,31 @@ class ObjectRef(Generic[T]):
         while not future.done():
             await asyncio.sleep(0.02)
         return future.result()
+
+
+class _Said:
+    pinned: bool = False
+
+
+_said = _Said()
+
+
+def _pin(ref: ObjectRef[Any]) -> None:
+    """Nobody knows who will read a ref that was pickled by hand, so its object lives as long as we do."""
+    if os.environ.get("SHOAL_PICKLE_REFS") == "0":
+        raise SerializationError(
+            "an ObjectRef can only travel inside arguments, return values and shoal.put(): "
+            "pickled by hand, nobody would keep its object alive (SHOAL_PICKLE_REFS=0 forbids it)"
+        )
+    ref._engine.counts.pin(ref._id)
+    if not _said.pinned:
+        _said.pinned = True
+        warnings.warn(
+            "an ObjectRef was pickled by hand: nobody knows who will read it, so its object stays until this process "
+            "leaves the cluster; pass refs as arguments, in return values or in shoal.put() instead",
+            ResourceWarning,
+            stacklevel=3,
+        )
 
 
 def _rebuild(object_id: bytes) -> ObjectRef[Any]:

@@ -7,13 +7,14 @@ keep alive.
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
 
-from shoal.exceptions import SerializationError
+from shoal.exceptions import SerializationError, ShoalTypeError
 
 _ATOMS = frozenset({type(None), bool, int, float, str, bytes, complex})
 NONE = pickle.dumps(None, 5)
@@ -71,9 +72,67 @@ def pack(
     except (KeyboardInterrupt, MemoryError):
         raise
     except Exception as error:
-        raise SerializationError(f"{what} ({type(value).__name__}) cannot be pickled: {error}") from error
+        from shoal.unpicklable import explain
+
+        raise SerializationError(explain(value, what, error, lambda part: _size(part) is not None)) from error
     finally:
         _contained.ids = outer
+
+
+def _size(value: Any) -> int | None:
+    """Bytes of a pickled value; None where it cannot be pickled."""
+    import cloudpickle
+
+    buffers: list[pickle.PickleBuffer] = []
+    outer, _contained.ids = _contained.ids, []
+    try:
+        return len(cloudpickle.dumps(value, 5, buffers.append)) + sum(memoryview(b).nbytes for b in buffers)
+    except Exception:
+        return None
+    finally:
+        _contained.ids = outer
+
+
+def largest_parts(target: Any) -> str:
+    """What makes a function or class large to send."""
+    from shoal.unpicklable import largest
+
+    return largest(target, lambda part: _size(part) or 0)
+
+
+def register(cls: type, serializer: Callable[[Any], Any], deserializer: Callable[[Any], Any]) -> None:
+    """Pickle instances of exactly `cls` as ``deserializer(serializer(instance))``, from now on.
+
+    Both travel with each value, and are registered wherever one arrives: a task that returns its argument needs them.
+    """
+    import cloudpickle
+
+    if not isinstance(cls, type):
+        raise ShoalTypeError(f"a serializer is registered for a class, not {cls!r}")
+    if not callable(serializer) or not callable(deserializer):
+        raise ShoalTypeError("serializer and deserializer are functions of one argument")
+    here = os.getpid()
+    cloudpickle.Pickler.dispatch_table[cls] = lambda value: (
+        _arrive,
+        (here, cls, serializer, deserializer, serializer(value)),
+    )
+
+
+def _arrive(
+    sender: int, cls: type, serializer: Callable[[Any], Any], deserializer: Callable[[Any], Any], state: Any
+) -> Any:
+    import cloudpickle
+
+    if sender != os.getpid() and cls not in cloudpickle.Pickler.dispatch_table:
+        register(cls, serializer, deserializer)
+    return deserializer(state)
+
+
+def deregister(cls: type) -> None:
+    """Pickle the class as before; harmless where nothing is registered."""
+    import cloudpickle
+
+    cloudpickle.Pickler.dispatch_table.pop(cls, None)
 
 
 def _raw(buffer: pickle.PickleBuffer) -> memoryview:

@@ -388,13 +388,6 @@ def test_put_of_a_ref_and_get_of_no_ref() -> None:
             shoal.get(wrong)
 
 
-def test_a_ref_pickled_by_hand_is_refused() -> None:
-    import pickle
-
-    with pytest.raises(SerializationError, match="keep its object alive"):
-        pickle.dumps(add.remote(1))
-
-
 # wait
 
 

@@ -66,7 +66,8 @@ class InlineEngine:
     def _keep(self, object_id: bytes, packed: Packed, failed: bool) -> None:
         for inner in packed.contained:
             self._pins[inner] = self._pins.get(inner, 0) + 1
-        self._values[object_id] = (packed, failed)
+        # The buffers are still the caller's own: what is kept is a copy.
+        self._values[object_id] = (packed._replace(buffers=[bytes(b) for b in packed.buffers]), failed)
 
     # work
 
@@ -206,7 +207,7 @@ class InlineEngine:
             if object_id not in self._values:
                 raise ObjectLostError("the object is gone: every ref to it was dropped")
             packed = self._values[object_id][0]
-            out.append(unpack(packed.stream, [(bytearray if writable else bytes)(b) for b in packed.buffers]))
+            out.append(unpack(packed.stream, [bytearray(b) for b in packed.buffers] if writable else packed.buffers))
         return out
 
     def wait(self, ids: Sequence[bytes], num_returns: int, timeout: float | None) -> set[bytes]:
