@@ -17,8 +17,9 @@ ROOMS = ("runtime", "widgets", "kernelext")
 # on its own floor only what the same package holds (`scheduler/*` is the package and all in it).
 # Facades and doors stand on the roof: nobody inside imports them.
 FLOORS = [
-    "exceptions feed_rows context counts shield shm allocator output runs venvs unpicklable",
-    "ids foreign",
+    "exceptions feed_rows context counts shield shm allocator output runs venvs unpicklable assigned wishes",
+    "ids foreign labels",
+    "strategies",
     "config current wire serial signatures feed trace runtime_env returned",
     "errors refs link calls segments store util.serialization packages environment options scheduler/*",
     "lane",
@@ -26,9 +27,10 @@ FLOORS = [
     "surroundings",
     "engines/*",
     "cluster execution",
+    "groups",
     "functions lifecycle worker",
     "actors autoscaler/*",
-    "api interpreter runtime_context",
+    "api interpreter runtime_context cluster_utils",
     "util/*",
     "zygote",
     "hub/*",
@@ -40,7 +42,7 @@ FACADES = ("shoal", "shoal.widgets")
 
 # What a room sees of the floors below it, where that is less than all of them.
 SEES = {
-    "shoal.scheduler": "exceptions feed_rows ids",
+    "shoal.scheduler": "exceptions feed_rows ids wishes",
     "shoal_widgets": "feed feed_rows context cluster",
 }
 # The scheduler is a pure state machine: time comes inside the event, and chance not at all.

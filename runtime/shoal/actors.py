@@ -12,6 +12,7 @@ from shoal.cluster import engine
 from shoal.engines.base import Engine, Methods, Work
 from shoal.exceptions import ActorMethodError, ShoalTypeError, ShoalValueError
 from shoal.functions import Definition, work_id
+from shoal.groups import wish_of
 from shoal.refs import ObjectRef
 from shoal.runs import Concurrency
 from shoal.signatures import check_call, checker, spell
@@ -150,9 +151,11 @@ class ActorClass:
         detached = self._options.get("lifetime") == "detached"
         methods = _methods(self.__wrapped__)
         concurrency = _concurrency(self.__wrapped__, self._options, methods)
+        wish = wish_of(self._options, f"actor {self.__name__}", held, demand)
         return Work(
             id=work_id(
-                function, "actor", name, namespace, sorted(demand.items()), sorted(held.items()), detached, concurrency
+                function, "actor", name, namespace, sorted(demand.items()), sorted(held.items()), detached,
+                concurrency, wish,
             ),
             function=function,
             name=self.__name__,
@@ -167,6 +170,7 @@ class ActorClass:
             methods=tuple((n, *spec) for n, spec in methods.items()),
             concurrency=concurrency,
             runtime_env=self._options.get("runtime_env"),
+            wish=wish,
         )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal import current as _engine_here
-from shoal.config import GRACE, Settings, clusters_dir, default_cpus, default_memory
+from shoal.config import GRACE, Settings, clusters_dir, default_cpus, default_gpus, default_memory, node_spec, offered
 from shoal.engines.base import Engine, Output
 from shoal.engines.local import LocalEngine, connect
 from shoal.exceptions import ClusterDiedError, ClusterError, ClusterNotFoundError, EngineUnavailable, ShoalValueError
+from shoal.labels import node_labels
 from shoal.shield import Shield
 from shoal.wire import PROTOCOL, check_peer, encode
 
@@ -198,7 +199,7 @@ def leave(stop: bool = True) -> None:
 def start(
     *,
     cpus: float | None = None,
-    gpus: float = 0,
+    gpus: float | None = None,
     memory: int | None = None,
     store: int | None = None,
     resources: dict[str, float] | None = None,
@@ -226,14 +227,14 @@ def start(
     settings = Settings(
         name=name or f"{os.getpid()}-{os.urandom(3).hex()}",
         cpus=cpus,
-        gpus=gpus,
+        gpus=default_gpus() if gpus is None else gpus,
         memory=total,
         store=int(total * STORE_SHARE) if store is None else store,
-        resources=tuple((resources or {}).items()),
+        resources=tuple(offered(resources or {}).items()),
         linger=GRACE if linger is None else linger,
-        labels=tuple((labels or {}).items()),
+        labels=tuple(node_labels(labels or {}).items()),
         node_name=node_name,
-        nodes=tuple(nodes),
+        nodes=tuple(node_spec(node) for node in nodes),
     )
     folder = clusters_dir() / settings.name
     if folder.exists():

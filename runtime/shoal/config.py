@@ -8,14 +8,17 @@ SHOAL_ADDRESS name of the cluster that init() connects to
 
 from __future__ import annotations
 
+import numbers
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shoal.exceptions import ClusterError
+from shoal.exceptions import ClusterError, ShoalTypeError, ShoalValueError
+from shoal.labels import node_labels
 
 LINGER_RESTART = 15 * 60.0
 """Seconds a cluster waits for a kernel that restarts."""
@@ -38,6 +41,52 @@ class Settings:
     node_name: str = ""
     nodes: tuple[dict[str, Any], ...] = ()
     """Further nodes to be played, as `shoal.init(nodes=…)` takes them."""
+
+
+NODE = frozenset({"num_cpus", "num_gpus", "memory", "object_store_memory", "resources", "labels", "node_name"})
+
+
+def node_spec(given: Any) -> dict[str, Any]:
+    """What a node offers, as `shoal.init(nodes=[…])` and `Cluster.add_node(…)` take it, checked."""
+    if not isinstance(given, Mapping):
+        raise ShoalTypeError(f"a node is a dict like {{'num_cpus': 2, 'labels': {{'zone': 'a'}}}}, not {given!r}")
+    found: dict[str, Any] = {"num_cpus": 1, "num_gpus": 0, "memory": 0, "object_store_memory": 0, "node_name": ""}
+    for name, value in given.items():
+        if name not in NODE:
+            raise ShoalValueError(f"a node has no option {name!r}; there are: {', '.join(sorted(NODE))}")
+        if value is None:
+            continue
+        if name == "labels":
+            value = node_labels(value)
+        elif name == "resources":
+            value = offered(value)
+        elif name == "node_name":
+            value = str(value)
+        else:
+            value = _offer(name, value)
+        found[name] = value
+    return found
+
+
+def offered(resources: Any) -> dict[str, float]:
+    """The custom resources of a node."""
+    if not isinstance(resources, Mapping):
+        raise ShoalTypeError(f"resources is a dict of name and amount, not {resources!r}")
+    for name in resources:
+        if name in ("CPU", "GPU"):
+            raise ShoalValueError(f"give {name} by num_{name.lower()}s= and not in resources=")
+        if not isinstance(name, str):
+            raise ShoalTypeError(f"a resource's name is a string, not {name!r}")
+    return {name: _offer(f"resources[{name!r}]", amount) for name, amount in resources.items()}
+
+
+def _offer(name: str, amount: Any) -> float:
+    if not isinstance(amount, numbers.Real) or isinstance(amount, bool):
+        raise ShoalTypeError(f"{name} is a number, not {amount!r}")
+    found = float(amount)
+    if not 0 <= found < float("inf"):
+        raise ShoalValueError(f"{name}={amount} makes no sense: give 0 or more")
+    return found
 
 
 def _read(path: str) -> str:
@@ -68,6 +117,16 @@ def default_cpus() -> int:
     if quota.isdigit() and period.isdigit() and int(period):
         count = min(count, max(1, int(quota) // int(period)))
     return max(1, count)
+
+
+def default_gpus() -> int:
+    """NVIDIA GPUs that this process may use."""
+    try:
+        there = len(os.listdir("/proc/driver/nvidia/gpus"))
+    except OSError:
+        return 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return there if visible is None else min(there, len([d for d in visible.split(",") if d.strip()]))
 
 
 def default_memory() -> int:

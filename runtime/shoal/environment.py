@@ -39,6 +39,7 @@ class Environments:
         self._own_path = own_path
         self._known: dict[tuple[int, int], Surroundings] = {}
         self._entered: tuple[tuple[int, int], int] | None = None
+        self._gpus: tuple[int | str, ...] = ()
 
     def define(self, number: tuple[int, int], cwd: str, path: list[str], environ: dict[str, str], key: str) -> None:
         # A call from another runtime environment must not bring it along: things stay as they are here.
@@ -71,6 +72,11 @@ class Environments:
         self._by_hook = ([p for p in sys.path if p not in path], added)
         return None
 
+    def assign(self, gpus: tuple[int | str, ...]) -> None:
+        """The GPUs that are to be seen from the next `enter` on; all, where none were asked for."""
+        if gpus != self._gpus:
+            self._gpus, self._entered = gpus, None
+
     def enter(self, number: tuple[int, int], threads: int) -> None:
         """Be as the submitter was: its folder, import path and environment variables; BLAS as the task's CPUs say."""
         if self._entered == (number, threads):
@@ -86,6 +92,8 @@ class Environments:
     def _enter(self, around: Surroundings, threads: int) -> None:
         cwd, path, variables = around
         environ = {**dict.fromkeys(THREADS, str(threads)), **variables}
+        if self._gpus:
+            environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, self._gpus))
         if self._fields:
             cwd, path, environ = self._over(cwd, path, environ)
         if dict(os.environ) != environ:

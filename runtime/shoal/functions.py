@@ -9,11 +9,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from shoal import assigned, returned
 from shoal import options as opts
-from shoal import returned
 from shoal.cluster import engine
 from shoal.engines.base import Work
 from shoal.exceptions import ShoalTypeError, ShoalValueError
+from shoal.groups import wish_of
 from shoal.refs import ObjectRef
 from shoal.serial import largest_parts, pack
 from shoal.signatures import check_call, checker, spell
@@ -125,7 +126,8 @@ class RemoteFunction(Generic[P, R]):
         if check is None:
             check = self._check = checker(self.__name__, spell(self._function))  # type: ignore[attr-defined]
         check_call(check, args, kwargs)
-        work = self._made or self._work()
+        # In a task whose children are captured by its placement group, another is meant.
+        work = self._work() if assigned.get().capture else self._made or self._work()
         refs: list[ObjectRef[Any]] = engine().submit(work, args, kwargs)
         if len(refs) == 1:
             return refs[0]
@@ -146,8 +148,9 @@ class RemoteFunction(Generic[P, R]):
         retries = options.get("max_retries")
         name = options.get("name") or self.__name__  # type: ignore[attr-defined]
         retries = RETRIES if retries is None else retries
-        self._made = Work(
-            id=work_id(function, name, sorted(demand.items()), sorted(values.items()), retries),
+        wish = wish_of(options, f"{name}()", demand)
+        made = Work(
+            id=work_id(function, name, sorted(demand.items()), sorted(values.items()), retries, wish),
             function=function,
             name=name,
             role="task",
@@ -156,10 +159,13 @@ class RemoteFunction(Generic[P, R]):
             resources=demand,
             retries=retries,
             runtime_env=options.get("runtime_env"),
-            plain=_PLAIN.issuperset(options) and returned.is_plain(values),
+            plain=_PLAIN.issuperset(options) and returned.is_plain(values) and wish is None,
+            wish=wish,
             **values,
         )
-        return self._made
+        if not assigned.get().capture:
+            self._made = made
+        return made
 
     def __getstate__(self) -> dict[str, Any]:
         # What was compiled or made for this process's engine stays behind.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 import os
 import platform
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from shoal import cluster, current
+from shoal.config import node_spec
 from shoal.exceptions import AlreadyInitializedError, InitOptionError, ShoalValueError
 from shoal.runtime_env import RuntimeEnv, checked
 
@@ -86,6 +88,8 @@ def init(
     num_cpus: int | None = None,
     num_gpus: int | None = None,
     resources: dict[str, float] | None = None,
+    labels: dict[str, str] | None = None,
+    nodes: Sequence[dict[str, Any]] | None = None,
     object_store_memory: int | None = None,
     local_mode: bool = False,
     runtime_env: dict[str, Any] | RuntimeEnv | None = None,
@@ -95,16 +99,21 @@ def init(
     """Start a cluster on this machine, or connect to one.
 
     Args: `address` None or "local" starts one, "auto" joins the youngest of yours, a name joins that one, "inline" (or
-    `local_mode`) runs everything in this thread. `num_cpus` tasks run at once; `object_store_memory` in bytes;
-    `runtime_env` is what all that this program submits runs in. Run
+    `local_mode`) runs everything in this thread. `num_cpus` tasks run at once; `object_store_memory` in bytes; `nodes`
+    has several nodes played on this machine, `[{"num_cpus": 2, "resources": {…}, "labels": {…}}, …]`: the first is the
+    head, and the sizes are given there; `runtime_env` is what all that this program submits runs in. Run
     again in a notebook with equal arguments it returns the same context; in a script it raises RuntimeError, unless
     told to ignore that. Options of Ray's dashboard, logs and daemons are taken and have no effect.
     """
     _check(others)
     env = checked(runtime_env) if runtime_env else None
-    sizes = (num_cpus, num_gpus, tuple((resources or {}).items()), object_store_memory)
-    arguments = (address, *sizes, local_mode, repr(env))
-    plain = (None, None, None, (), None, False, "None")
+    sizes = dict(
+        num_cpus=num_cpus, num_gpus=num_gpus, resources=resources, labels=labels, nodes=nodes,
+        object_store_memory=object_store_memory,
+    )  # fmt: skip
+    given = {name: value for name, value in sizes.items() if value is not None}
+    arguments = (address, local_mode, repr(given), repr(env))
+    plain = (None, False, repr({}), "None")
     here = current.peek()
     if here is not None and here.alive:
         before = _inited.context
@@ -123,14 +132,12 @@ def init(
     if address == "inline" or local_mode:
         made = cluster.inline()
     elif address in (None, "local"):
-        made = cluster.start(cpus=num_cpus, gpus=num_gpus or 0, store=object_store_memory, resources=resources)
+        made = cluster.start(**_offers(given), store=object_store_memory)
     else:
-        given = dict(num_cpus=num_cpus, num_gpus=num_gpus, resources=resources, object_store_memory=object_store_memory)
-        for name, value in given.items():
-            if value is not None:
-                raise ShoalValueError(
-                    f"when connecting to an existing cluster, {name} must not be provided: it is set where that starts"
-                )
+        for name in given:
+            raise ShoalValueError(
+                f"when connecting to an existing cluster, {name} must not be provided: it is set where that starts"
+            )
         made = cluster.connect_to(address)
     try:
         if env is not None:
@@ -140,6 +147,27 @@ def init(
         raise
     cluster.use(made)
     return _joined(made.engine, arguments)
+
+
+def _offers(given: dict[str, Any]) -> dict[str, Any]:
+    """What `cluster.start` is told of the nodes: the head's sizes, and the others."""
+    nodes = given.get("nodes")
+    if nodes is None:
+        return {
+            "cpus": given.get("num_cpus"), "gpus": given.get("num_gpus"), "resources": given.get("resources"),
+            "labels": given.get("labels"),
+        }  # fmt: skip
+    if not isinstance(nodes, (list, tuple)) or not nodes:
+        raise ShoalValueError("nodes is a list of at least one node, as in init(nodes=[{'num_cpus': 2}])")
+    for name in ("num_cpus", "num_gpus", "resources", "labels"):
+        if name in given:
+            raise ShoalValueError(f"{name} and nodes were both given: give {name} to the first of the nodes")
+    first = node_spec(nodes[0])
+    return {
+        "cpus": first["num_cpus"], "gpus": first["num_gpus"], "memory": int(first["memory"]) or None,
+        "resources": first.get("resources"), "labels": first.get("labels"), "node_name": first["node_name"],
+        "nodes": nodes[1:],
+    }  # fmt: skip
 
 
 def _check(others: dict[str, Any]) -> None:

@@ -12,11 +12,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from shoal.exceptions import ShoalTypeError, ShoalValueError
+from shoal.labels import check_fallback, check_selector
 from shoal.runtime_env import RuntimeEnv, checked
+from shoal.strategies import check_gpus, check_group, check_index, check_strategy
 
 Check = Callable[[str, Any], Any]
 """Called with an option's name and its value, which is not None: the value to go on with, or an error."""
 
+ACCELERATOR = 0.001
+"""What a task takes of a node's accelerator type, as in Ray: so little that it is never used up."""
 FINEST = 0.0001
 """The least part of a resource that can be asked for."""
 
@@ -127,23 +131,19 @@ def _groups(name: str, value: Any) -> Any:
     return _list(name, value) if isinstance(value, list) else _mapping(name, value)
 
 
-def _as_it_is(name: str, value: Any) -> Any:
-    return value
-
-
 _COMMON: dict[str, Check] = {
     "num_cpus": _amount,
-    "num_gpus": _amount,
+    "num_gpus": lambda name, value: check_gpus(name, _amount(name, value)),
     "memory": _amount,
     "resources": _resources,
     "accelerator_type": _text,
-    "label_selector": _mapping,
-    "fallback_strategy": _list,
+    "label_selector": check_selector,
+    "fallback_strategy": check_fallback,
     "name": _text,
     "runtime_env": _runtime_env,
-    "scheduling_strategy": _as_it_is,
-    "placement_group": _as_it_is,
-    "placement_group_bundle_index": _count_or_endless,
+    "scheduling_strategy": check_strategy,
+    "placement_group": check_group,
+    "placement_group_bundle_index": check_index,
     "placement_group_capture_child_tasks": _switch,
     # Accepted and without a meaning here, so that scripts written for Ray run.
     "enable_task_events": _switch,
@@ -219,5 +219,7 @@ def resources(options: Mapping[str, Any], cpus: float) -> dict[str, float]:
         found["GPU"] = options["num_gpus"]
     if options.get("memory"):
         found["memory"] = options["memory"]
+    if options.get("accelerator_type"):
+        found[f"accelerator_type:{options['accelerator_type']}"] = ACCELERATOR
     found.update(options.get("resources") or {})
     return found

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from shoal import context, current
+from shoal import assigned, context, current
 from shoal.engines.local import LocalEngine
 from shoal.environment import Environments
 from shoal.exceptions import ClusterDiedError
@@ -222,6 +222,9 @@ class Worker:
             self._kinds[message[1]] = message[2]
         elif tag == "function":
             self._execution.define(*message[1:])
+        elif tag == "assigned":
+            assigned.assign(message[1])
+            self._environments.assign(message[1].gpus)
         elif tag == "environment":
             self._environments.define(*message[1:])
         elif tag == "runtime_env":

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from shoal.refs import ObjectRef
 from shoal.runs import Concurrency, Kind
 from shoal.runtime_env import RuntimeEnv
+from shoal.wishes import Wish
+
+T = TypeVar("T")
 
 Methods = tuple[tuple[Any, ...], ...]
 """Name of each method, and the fields of its `shoal.actors.MethodSpec`."""
@@ -44,6 +47,8 @@ class Work:
     yields: str = ""
     """See `runs.Kind`; `returns` is 1 where it is set."""
     ahead: int = 0
+    wish: Wish | None = None
+    """Where it is to run; None: anywhere."""
     methods: Methods = ()
     """An actor's methods, for handles that are got by name."""
     runtime_env: RuntimeEnv | None = None
@@ -110,6 +115,9 @@ class Engine(Protocol):
         """Ids that are ready, at least `num_returns` of them unless time ran out; all that are known to be."""
 
     def when_ready(self, object_id: bytes, call: Callable[[], None]) -> None: ...
+
+    def await_group(self, group: bytes, value: T) -> ObjectRef[T]:
+        """A ref to the value that is ready when the placement group is."""
 
     def cancel(self, task: bytes, force: bool, recursive: bool) -> None: ...
 

@@ -15,6 +15,7 @@ from typing import Any
 from shoal import context
 from shoal.counts import RefCounts
 from shoal.engines.base import Methods, Work
+from shoal.engines.inline_places import InlinePlaces
 from shoal.errors import named_error, pack_error, unpack_error
 from shoal.exceptions import ActorDiedError, EngineUnavailable, GetTimeoutError, ObjectLostError, ShoalValueError
 from shoal.ids import IdMaker, returns
@@ -44,6 +45,7 @@ class InlineEngine:
         self._names: dict[tuple[str, str], bytes] = {}
         self._pins: dict[bytes, int] = {}
         self._history: list[list[Any]] = []
+        self._places = InlinePlaces()
         self.counts = RefCounts(lambda i: None, self._unreferenced)
 
     # lifetimes: an object lives while a ref or a container of it does
@@ -127,7 +129,7 @@ class InlineEngine:
             if failed is not None:
                 values, bad = [failed] * count, True
             else:
-                with self._inside(task):
+                with self._inside(task), self._places.inside(work):
                     values, bad = self._execute(work, find, packed_args), False
         except Exception as raised:
             error = raised
@@ -218,6 +220,15 @@ class InlineEngine:
     def when_ready(self, object_id: bytes, call: Callable[[], None]) -> None:
         call()
 
+    def await_group(self, group: bytes, value: Any) -> ObjectRef[Any]:
+        if self._places.created(group):
+            return self.put(value)
+        object_id = self._ids.next()
+        message = "the placement group is not ready, and on the engine 'inline' nothing happens while you wait"
+        self._keep(object_id, named_error("GetTimeoutError", message), True)
+        self.counts.add_new(object_id)
+        return ObjectRef._made(object_id, self)
+
     # the rest
 
     def cancel(self, task: bytes, force: bool, recursive: bool) -> None:
@@ -249,10 +260,8 @@ class InlineEngine:
         raise EngineUnavailable("the engine 'inline' has no runtime environments: use the engine 'local' for them")
 
     def query(self, what: str, *args: Any) -> Any:
-        if what == "resources":
-            return {"CPU": 1.0}, {"CPU": 1.0}
-        if what == "nodes":
-            return [{"NodeID": "inline", "Alive": True, "Resources": {"CPU": 1.0}, "Labels": {}}]
+        if what in self._places.questions:
+            return self._places.questions[what](*args)
         if what == "context":
             return {
                 "session": "inline", "folder": "", "job": "01000000", "node": "00" * 28, "labels": {},

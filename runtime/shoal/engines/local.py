@@ -275,7 +275,7 @@ class LocalEngine:
                 calls.append(waiter.call)
 
     def _define(self, work: Work) -> None:
-        if work.resources.get("CPU", 0) > 1 or len(work.resources) > 1:
+        if work.resources.get("CPU", 0) > 1 or len(work.resources) > 1 or work.wish is not None:
             self._warn_if_too_large(work)
         # A method runs on an actor that is there already: its handle may have come without the class.
         if work.role != "method" and work.function not in self._known:
@@ -284,18 +284,16 @@ class LocalEngine:
         self.link.append(
             (
                 "kind", work.id, work.kind(), work.resources, work.held, work.actor_name, work.namespace,
-                work.detached, work.methods, work.plain,
+                work.detached, work.methods, work.plain, work.wish,
             )
         )  # fmt: skip
         self._known.add(work.id)
 
     def _warn_if_too_large(self, work: Work) -> None:
-        total, _ = self.query("resources")
-        short = [(n, a, total.get(n, 0)) for n, a in work.resources.items() if a > total.get(n, 0)]
-        for resource, asked, there in short:
+        lacking = self.query("lacking", work.resources, work.wish)
+        if lacking is not None:
             warnings.warn(
-                f"{work.name} needs {asked:g} {resource} and the cluster has {there:g}: it stays pending; "
-                "ask for less, or start a larger cluster",
+                f"{work.name} stays pending: {lacking}; ask for less, or start a larger cluster",
                 stacklevel=6,  # the line that calls .remote()
             )
 
@@ -346,6 +344,15 @@ class LocalEngine:
             self._values[object_id] = place
             self.counts.add_new(object_id)
             self.link.post(("put", object_id, place, packed.contained))
+            return ObjectRef._made(object_id, self)
+
+    def await_group(self, group: bytes, value: Any) -> ObjectRef[Any]:
+        packed = pack(value)
+        object_id = self._ids.next()
+        with self._shield:
+            self._expected.add(object_id)
+            self.counts.add_new(object_id)
+            self.link.post(("await_group", object_id, group, self.place(packed)))
             return ObjectRef._made(object_id, self)
 
     def place(self, packed: Packed) -> tuple[Any, ...]:

@@ -34,9 +34,14 @@ class Answers:
             "stop": self._stop,
             **hub.nodes.questions,
             **hub.state.questions,
+            **hub.groups.questions,
         }
+        self._of_askers: dict[str, Callable[..., Any]] = {"create_group": hub.groups.create}
+        """Those whose answer depends on who asks."""
 
     def answer(self, peer: Peer, what: str, args: tuple[Any, ...]) -> Any:
+        if what in self._of_askers:
+            return self._of_askers[what](peer, *args)
         question = self._questions.get(what)
         if question is None:
             raise ClusterError(f"the hub does not know the question {what!r}: restart the cluster after an upgrade")

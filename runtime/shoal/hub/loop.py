@@ -15,7 +15,7 @@ from shoal import runs, wire
 from shoal.config import LINGER_RESTART, Settings
 from shoal.errors import named_error
 from shoal.exceptions import ClusterError
-from shoal.hub import nodes
+from shoal.hub import groups, nodes
 from shoal.hub.answers import Answers
 from shoal.hub.lanes import Lanes
 from shoal.hub.memory import Memory
@@ -46,6 +46,7 @@ class Hub:
         self.folder = folder
         self.scheduler = Scheduler(nodes.head(settings))
         self.nodes = nodes.HubNodes(self)
+        self.groups = groups.HubGroups(self)
         self.epoll = select.epoll()
         self.recorder = Recorder(self.scheduler)
         self.supervisor = Supervisor(zygote, self.epoll)
@@ -83,6 +84,7 @@ class Hub:
             name.removeprefix("_on_"): getattr(self, name) for name in dir(self) if name.startswith("_on_")
         }
         """By a message's tag; subjects of their own add theirs."""
+        self.handlers["await_group"] = self.groups.await_ready
         self.perform: dict[type, Callable[[Any], None]] = {
             cmd.StartWorker: self._start_worker,
             cmd.StopWorker: lambda c: self.tell(c.worker, ("exit",)),
@@ -316,7 +318,7 @@ class Hub:
         self.functions[function] = blob
 
     def _on_kind(self, peer: Peer, kind: bytes, run: runs.Kind, *rest: Any) -> None:
-        resources, held, actor_name, namespace, detached, methods, plain = rest
+        resources, held, actor_name, namespace, detached, methods, plain, wish = rest
         self.kinds[kind] = run
         if run.role == "actor":
             self.methods[kind] = methods
@@ -325,7 +327,7 @@ class Hub:
                 Kind(
                     kind, run.function, run.name, run.role, shape_of(resources), shape_of(held), run.returns,
                     run.retries, run.method, actor_name, namespace, detached, run.group,
-                    run.concurrency is not None, run.yields == "stream", plain=plain,
+                    run.concurrency is not None, run.yields == "stream", wish, plain=plain,
                 )
             )
         )  # fmt: skip
@@ -345,7 +347,7 @@ class Hub:
     def _env_failed(self, env: str, message: str) -> None:
         self._events.append(ev.EnvironmentFailed(env, message))
 
-    def _job_of(self, peer: Peer, parent: bytes | None) -> int:
+    def job_of(self, peer: Peer, parent: bytes | None) -> int:
         if peer.number < 0:
             return peer.number
         task = self.scheduler.tasks.get(parent) if parent is not None else None
@@ -376,7 +378,7 @@ class Hub:
         """Note what a worker will need; `before`: a worker, and how many calls on the lane to it come first."""
         self._payloads[task] = (payload, slots, (peer.number, environment), before)
         env = self._environments[peer.number, environment][3]
-        job = self._job_of(peer, parent)
+        job = self.job_of(peer, parent)
         self.recorder.submitted(task, self.kinds[kind].name, cell, actor, parent, bool(deps), time.time(), kind, job)
         return ev.Submitted(task, kind, peer.number, job, cell, parent, actor, deps, holds, env)
 
@@ -498,6 +500,7 @@ class Hub:
         if environment not in peer.known:
             peer.known.add(environment)
             peer.send(("environment", environment, *self._environments[environment]))
+        self.nodes.assign(peer, self.scheduler.workers[command.worker])
         values = tuple(self.values[d] for d in task.deps)
         first = before[1] if before[0] == command.worker else 0
         peer.send(("run", task.id, kind.id, task.cell, environment, payload, slots, task.deps, values, first))

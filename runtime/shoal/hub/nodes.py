@@ -8,17 +8,22 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from shoal.assigned import Assigned
 from shoal.config import Settings, default_cpus
 from shoal.exceptions import ShoalValueError
+from shoal.hub.peer import Peer
+from shoal.ids import NodeID
 from shoal.scheduler import events as ev
 from shoal.scheduler.nodes import Node
 from shoal.scheduler.resources import Resources, amounts, units
+from shoal.scheduler.rows import node_row
+from shoal.scheduler.tables import Worker
+from shoal.wishes import Wish
 
 if TYPE_CHECKING:
     from shoal.hub.loop import Hub
 
-PORT = 0
-"""Nothing listens on a port: everything goes by Unix sockets. Ray's rows have the key."""
+NOWHERE = Wish()
 
 
 def head(settings: Settings) -> Node:
@@ -34,7 +39,7 @@ def head(settings: Settings) -> Node:
 
 
 def _node(number: int, offered: Mapping[str, float], labels: Mapping[str, str], pool: int, name: str) -> Node:
-    node_id = os.urandom(28).hex()
+    node_id = NodeID.from_random().hex()
     # Each its own address of this machine, so that `node:ADDRESS` means one of them.
     address = f"127.0.{number >> 8}.{number & 255}"
     offered = {k: v for k, v in offered.items() if v or k == "CPU"}
@@ -52,6 +57,19 @@ class HubNodes:
             "add_node": self.add,
             "remove_node": self.remove,
         }
+        self._devices = [d for d in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if d.strip()]
+
+    def assign(self, peer: Peer, worker: Worker) -> None:
+        """Tell a worker what it has for what it is to run, unless it knows."""
+        wish = worker.wish or NOWHERE
+        lease = worker.shape, worker.gpus, wish.group, wish.capture
+        if peer.lease != lease:
+            peer.lease = lease
+            node, devices = worker.node, self._devices
+            numbers = [number for number, _ in worker.gpus]
+            gpus = tuple(devices[n] if n < len(devices) else n for n in numbers)
+            labels, held = tuple(node.labels.items()), tuple(amounts(dict(worker.shape)).items())
+            peer.send(("assigned", Assigned(node.id, node.address, labels, held, gpus, wish.group, wish.capture)))
 
     def start(self) -> None:
         """The further nodes that the cluster is started with."""
@@ -59,19 +77,19 @@ class HubNodes:
             self.add(given)
 
     def add(self, given: Mapping[str, Any]) -> str:
-        """Returns the id of the new node."""
+        """As `shoal.config.node_spec` has checked it; returns the id of the new node."""
         table = self._hub.scheduler.nodes.table
-        cpus = given.get("num_cpus", 1)
+        cpus = given["num_cpus"]
         offered = {
             "CPU": cpus,
-            "GPU": given.get("num_gpus") or 0,
-            "memory": given.get("memory") or 0,
-            "object_store_memory": given.get("object_store_memory") or 0,
-            **(given.get("resources") or {}),
+            "GPU": given["num_gpus"],
+            "memory": given["memory"],
+            "object_store_memory": given["object_store_memory"],
+            **given.get("resources", {}),
         }
         # A machine plays many nodes: each keeps no more workers than the machine has use for.
         pool = min(math.ceil(cpus), default_cpus())
-        node = _node(len(table) + 1, offered, given.get("labels") or {}, pool, given.get("node_name") or "")
+        node = _node(len(table) + 1, offered, given.get("labels", {}), pool, given["node_name"])
         self._hub.post(ev.NodeAdded(node))
         return node.id
 
@@ -87,25 +105,5 @@ class HubNodes:
     def rows(self) -> list[dict[str, Any]]:
         """All nodes, dead ones too, with Ray's keys."""
         host = socket.gethostname()
-        session = str(self._hub.folder)
-        return [
-            {
-                "NodeID": node.id,
-                "Alive": node.alive,
-                "NodeManagerAddress": node.address,
-                "NodeManagerHostname": host,
-                "NodeManagerPort": PORT,
-                "ObjectManagerPort": PORT,
-                "ObjectStoreSocketName": session,
-                "RayletSocketName": session,
-                "MetricsExportPort": PORT,
-                "NodeName": node.name,
-                "RuntimeEnvAgentPort": PORT,
-                "DeathReason": 0 if node.alive else 1,
-                "DeathReasonMessage": node.reason,
-                "alive": node.alive,
-                "Resources": amounts(node.resources.total) if node.alive else {},
-                "Labels": dict(node.labels),
-            }
-            for node in self._hub.scheduler.nodes.table.values()
-        ]
+        folder = str(self._hub.folder)
+        return [node_row(node, host, folder) for node in self._hub.scheduler.nodes.table.values()]

@@ -24,6 +24,8 @@ class Peer:
         self.alive = True
         self.known: set[object] = set()
         """Functions, kinds and environments that the other end has been sent."""
+        self.lease: object = None
+        """What it was last told that it holds."""
         self.stalled: list[Peer] = []
         """Workers not read for the time being: their output is for this driver, who does not keep up."""
         self.poke: Callable[[], None] | None = None

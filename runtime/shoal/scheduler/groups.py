@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from shoal.scheduler.nodes import Node, Nodes, matches
-from shoal.scheduler.resources import Resources
-from shoal.scheduler.tables import Selector, Shape
+from shoal.scheduler.resources import Resources, shape_of, spelled
+from shoal.scheduler.tables import Shape
+from shoal.wishes import Selector
 
 # States: Ray's names.
 PENDING = "PENDING"
@@ -53,11 +55,11 @@ class Group:
     bundles: list[Bundle]
     strategy: str
     name: str = ""
-    namespace: str = ""
     detached: bool = False
     job: int = 0
     creator: bytes | None = None
     """The actor that made it, if one did."""
+    namespace: str = ""
     near: str = ""
     """The node where it should be, if that can be."""
     domain: str = ""
@@ -65,6 +67,13 @@ class Group:
     state: str = PENDING
     awaiting: list[bytes] = field(default_factory=list)
     """Objects that are ready when it is."""
+
+    @classmethod
+    def of(
+        cls, group: bytes, bundles: Sequence[Mapping[str, float]], selectors: Sequence[Selector], *details: Any,
+        **named: Any,
+    ) -> Group:  # fmt: skip
+        return cls(group, [Bundle(shape_of(b), s) for b, s in zip(bundles, selectors, strict=True)], *details, **named)
 
 
 class Groups:
@@ -133,6 +142,14 @@ class Groups:
         """Whether it could be placed if nothing else ran."""
         empty = {n.id: Resources(n.resources.total) for n in self._nodes.alive}
         return self._assign(group, group.bundles, empty) is not None
+
+    def lacking(self, group: Group) -> str | None:
+        """What it asks for and what there is, where it is not possible."""
+        if self.possible(group):
+            return None
+        wanted = "; ".join(spelled(b.shape) for b in group.bundles)
+        there = "; ".join(spelled(tuple(sorted(n.resources.total.items()))) for n in self._nodes.alive)
+        return f"its bundles ask for {wanted} ({group.strategy}), and the nodes have: {there}"
 
     # where the bundles go
 
@@ -206,7 +223,7 @@ def _matching(
     where: dict[int, Node] = {}
 
     def settle(bundle: Bundle, seen: set[str]) -> bool:
-        for node in choices[id(bundle)]:
+        for node in sorted(choices[id(bundle)], key=lambda n: n.id in holder):
             if node in used or node.id in seen or not trial[node.id].fits(bundle.shape):
                 continue
             seen.add(node.id)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shoal.scheduler.resources import Resources
-from shoal.scheduler.tables import Selector
+from shoal.wishes import Selector
 
 
 @dataclass(slots=True, eq=False)

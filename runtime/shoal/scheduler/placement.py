@@ -24,12 +24,11 @@ from shoal.scheduler.tables import (
     LENT,
     PUSHED,
     QUEUED,
-    SPREAD,
     Shape,
     Task,
-    Wish,
     Worker,
 )
+from shoal.wishes import SPREAD, Wish
 
 AHEAD = 0.005
 """Seconds of work that a worker is given at once."""
@@ -75,8 +74,7 @@ class Placement:
         """Have it wait for its turn; what can never run is refused at once."""
         kind = task.kind
         task.state, task.worker = QUEUED, None
-        if kind.wish is not None and (why := self.strategies.hopeless(kind)) is not None:
-            self._refuse(task, *why)
+        if kind.wish is not None and self._refused(task):
             return
         queue = self._queues.setdefault((task.job, kind.shape, task.env, kind.wish), deque())
         if front:
@@ -291,9 +289,14 @@ class Placement:
             for task_id in list(self._queues[key]):
                 task = self._tasks.get(task_id)
                 if task is not None and task.state == QUEUED:
-                    why = self.strategies.hopeless(task.kind)
-                    if why is not None:
-                        self._refuse(task, *why)
+                    self._refused(task)
+
+    def _refused(self, task: Task) -> bool:
+        kind = task.kind
+        why = kind.wish and self.strategies.hopeless(kind.role, kind.name, kind.shape, kind.wish)
+        if why:
+            self._refuse(task, *why)
+        return bool(why)
 
     # time
 

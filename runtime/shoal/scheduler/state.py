@@ -277,6 +277,8 @@ class Scheduler:
         worker = self.workers.get(e.worker)
         if worker is None:
             return
+        if not worker.node.alive:
+            e = e._replace(reason=f"its node is gone: {worker.node.reason}")
         if worker.state == ACTOR:
             actor = self.actors.table.get(worker.actor or b"")
             if actor is not None and actor.state != DEAD:
@@ -462,6 +464,7 @@ class Scheduler:
     def _place_actor(self, task: Task, worker: Worker) -> None:
         actor = self.actors.table[task.actor or b""]
         worker.state, worker.actor = ACTOR, actor.id
+        worker.wish = task.kind.wish
         self.placement.hold(worker, task.kind.held)
         actor.worker = worker.id
         actor.sent.clear()

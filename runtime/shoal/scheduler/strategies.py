@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from shoal.scheduler.groups import REMOVED, Groups, Reservation
 from shoal.scheduler.nodes import Node, Nodes, matches
 from shoal.scheduler.resources import spelled
-from shoal.scheduler.tables import GROUP, LABELS, NODE, SPREAD, Kind, Shape, Wish
+from shoal.scheduler.tables import Shape
+from shoal.wishes import GROUP, LABELS, NODE, SPREAD, Wish
 
 BUSY = 0.5
 """Share of a node up to which work is packed on it; beyond, the least used node is taken. Ray's default."""
@@ -90,16 +91,13 @@ class Strategies:
 
     # what cannot be
 
-    def hopeless(self, kind: Kind) -> tuple[str, str] | None:
+    def hopeless(self, role: str, name: str, shape: Shape, wish: Wish) -> tuple[str, str] | None:
         """The error and its message, for what can never run; what merely asks for too much waits."""
-        wish = kind.wish
-        if wish is None:
-            return None
-        what = "Actor" if kind.role == "actor" else "Task"
+        what = "Actor" if role == "actor" else "Task"
         if wish.how == GROUP:
             group = self._groups.table.get(wish.group)
             if group is None or group.state == REMOVED:
-                return f"{what}PlacementGroupRemoved", f"{kind.name}: its placement group was removed"
+                return f"{what}PlacementGroupRemoved", f"{name}: its placement group was removed"
         elif wish.how == NODE and not wish.soft:
             node = self._nodes.table.get(wish.node)
             why = ""
@@ -107,12 +105,12 @@ class Strategies:
                 why = f"there is no node {wish.node}; shoal.nodes() tells which there are"
             elif not node.alive:
                 why = f"the node {wish.node} is dead: {node.reason}"
-            elif not node.resources.ever_fits(kind.shape):
-                why = f"it needs {spelled(kind.shape)}, and the node {wish.node} has {_has(node, kind.shape)}"
-            elif wish.at_once and not node.resources.fits(kind.shape):
+            elif not node.resources.ever_fits(shape):
+                why = f"it needs {spelled(shape)}, and the node {wish.node} has {_has(node, shape)}"
+            elif wish.at_once and not node.resources.fits(shape):
                 why = f"the node {wish.node} is busy"
             if why:
-                return f"{what}UnschedulableError", f"{kind.name} can run only where there is no place for it: {why}"
+                return f"{what}UnschedulableError", f"{name} can run only where there is no place for it: {why}"
         return None
 
     def lacking(self, shape: Shape, wish: Wish | None) -> str | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from shoal.wishes import Wish
 
 if TYPE_CHECKING:
     from shoal.scheduler.nodes import Node
@@ -14,35 +16,6 @@ Shape = tuple[tuple[str, int], ...]
 """A demand: sorted (resource, ten-thousandths) pairs. Tasks of one shape share a queue and a lease."""
 Gpus = tuple[tuple[int, int], ...]
 """Which GPUs, and how much of each in ten-thousandths."""
-Selector = tuple[tuple[str, str, tuple[str, ...]], ...]
-"""Conditions on a node's labels: key, "in", "!in", "exists" or "!exists", values."""
-
-
-class Wish(NamedTuple):
-    """Where something is to run, for what may not run just anywhere. `how` is one of the words below."""
-
-    how: str = ""
-    node: str = ""
-    soft: bool = False
-    """Of a node: another will do where this one is gone or has not enough in all."""
-    spill: bool = False
-    """Of a soft one: another will do also where this one is only busy."""
-    at_once: bool = False
-    """Of a hard one: fail where it is busy."""
-    hard: Selector = ()
-    liked: Selector = ()
-    group: bytes = b""
-    bundle: int = -1
-    capture: bool = False
-    """What it submits goes to the same group."""
-    selectors: tuple[Selector, ...] = ()
-    """One of them must hold, the first that can be met."""
-
-
-SPREAD = "spread"
-NODE = "node"
-LABELS = "labels"
-GROUP = "group"
 
 # States of a task.
 WAITING = "waiting"  # for arguments
