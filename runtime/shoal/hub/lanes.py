@@ -134,6 +134,7 @@ class Lanes:
 
     def _lend(self, c: cmd.Lend) -> None:
         self._hub.on_worker(c.worker, c.client)
+        self._hub.tell_assigned(c.worker)
         self._hub.tell(c.client, ("lease", c.worker, c.lease, c.shape))
 
     def _close_lease(self, c: cmd.CloseLease) -> None:

@@ -462,6 +462,13 @@ class Hub:
 
     # what the answers need
 
+    def tell_assigned(self, worker: int) -> None:
+        """Before its driver can push on it: what the worker holds now."""
+        peer, record = self._peers.get(worker), self.scheduler.workers.get(worker)
+        if peer is not None and record is not None:
+            self.nodes.assign(peer, record)
+            self._dirty.add(peer)
+
     def happened(self, event: ev.Event) -> None:
         """The scheduler learns of it with the next `schedule`."""
         self._events.append(event)

@@ -86,6 +86,8 @@ class Places:
             awaiting, group.awaiting = group.awaiting, []
             for object_id in awaiting:
                 self._settled(object_id, None)
+        if self._groups.pending and self._placement.lending:  # what is lent may be what they wait for
+            self._placement.lending.recall(sum(len(g.bundles) for g in self._groups.pending))
 
     def job_ended(self, job: int) -> None:
         for group in list(self._groups.table.values()):
