@@ -18,6 +18,7 @@ from shoal.exceptions import (
     TaskPlacementGroupRemoved,
     TaskUnschedulableError,
 )
+from shoal.ids import NodeID
 from shoal.util import placement_group
 from shoal.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
 from shoal.util.scheduling_strategies import (
@@ -34,7 +35,7 @@ NODES = [
     {"num_cpus": 2, "resources": {"first": 1}},
     {"num_cpus": 2, "num_gpus": 2, "resources": {"second": 1}, "labels": {"zone": "b"}},
 ]
-UNKNOWN = "ab" * 16
+UNKNOWN = NodeID.from_random().hex()
 
 
 def until(holds: Callable[[], bool]) -> None:
