@@ -17,7 +17,8 @@ ROOMS = ("runtime", "widgets", "kernelext")
 # on its own floor only what the same package holds (`scheduler/*` is the package and all in it).
 # Facades and doors stand on the roof: nobody inside imports them.
 FLOORS = [
-    "exceptions feed_rows context counts shield shm allocator output runs venvs unpicklable assigned wishes",
+    "exceptions feed_rows context counts shield shm allocator output runs venvs unpicklable assigned wishes "
+    "series as_ray/*",
     "ids foreign labels",
     "strategies",
     "config current wire serial signatures feed trace runtime_env returned",
@@ -31,14 +32,14 @@ FLOORS = [
     "functions lifecycle worker",
     "actors autoscaler/*",
     "api interpreter runtime_context cluster_utils",
-    "util/*",
+    "util/* experimental/*",
     "zygote",
     "hub/*",
     "shoal_widgets/*",
     "shoal_kernelext/*",
-    "shoal widgets",
+    "shoal widgets actor types remote_function",
 ]
-FACADES = ("shoal", "shoal.widgets")
+FACADES = ("shoal", "shoal.widgets", "shoal.actor", "shoal.types", "shoal.remote_function")
 
 # What a room sees of the floors below it, where that is less than all of them.
 SEES = {

@@ -15,6 +15,7 @@ The floor plan (imports go down only; tests/test_layers.py has the table):
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -140,9 +141,12 @@ def __getattr__(name: str) -> Any:
         try:
             return importlib.import_module(f"shoal.{name}")
         except ModuleNotFoundError as error:
+            if error.name == f"ray.{name}":  # one of Ray's libraries: it says what to do instead
+                raise AttributeError(str(error)) from None
             if error.name != f"shoal.{name}":
                 raise
-            raise AttributeError(f"module 'shoal' has no attribute {name!r}") from None
+            here = sys.modules[__name__]
+            raise AttributeError(f"module 'shoal' has no attribute {name!r}", name=name, obj=here) from None
     value = getattr(importlib.import_module(where), name)
     globals()[name] = value
     return value

@@ -12,6 +12,7 @@ import sys
 import traceback
 from typing import Any
 
+from shoal import as_ray
 from shoal.serial import unpack
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -99,6 +100,7 @@ class Environments:
         if dict(os.environ) != environ:
             os.environ.clear()
             os.environ.update(environ)
+        as_ray.follow(environ)
         sys.path[:] = path
         if cwd:
             with contextlib.suppress(OSError):

@@ -34,7 +34,7 @@
     │   ├── ActorUnschedulableError
     │   ├── TaskPlacementGroupRemoved
     │   └── ActorPlacementGroupRemoved
-    ├── SerializationError           (also TypeError) a value cannot travel; says which and why
+    ├── SerializationError           (also TypeError, PicklingError) a value cannot travel; says which and why
     │   └── DeserializationError     it travelled and cannot be read
     ├── ShoalRuntimeError            (also RuntimeError) asked where it cannot be known
     ├── ShoalTypeError               (also TypeError) called with the wrong kind of thing
@@ -51,6 +51,7 @@ Ray's names for them stand at the end: https://docs.ray.io/en/latest/ray-core/ap
 
 from __future__ import annotations
 
+from pickle import PicklingError
 from typing import Any
 
 
@@ -250,7 +251,7 @@ class ActorPlacementGroupRemoved(UnschedulableError):
     """The placement group that the actor was to live in is gone."""
 
 
-class SerializationError(ShoalError, TypeError):
+class SerializationError(ShoalError, TypeError, PicklingError):
     """A value cannot be sent to another process."""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -118,6 +119,12 @@ class Engine(Protocol):
 
     def await_group(self, group: bytes, value: T) -> ObjectRef[T]:
         """A ref to the value that is ready when the placement group is."""
+
+    def record(self, batch: Iterable[tuple[Any, ...]]) -> None:
+        """Tell of metrics; a batch that pickles as the list of what there is by then is sent with it."""
+
+    def blocking(self) -> AbstractContextManager[None]:
+        """Around a wait for what others do that the engine does not see: in a task, its CPU is given back meanwhile."""
 
     def cancel(self, task: bytes, force: bool, recursive: bool) -> None: ...
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from shoal import context
@@ -22,6 +22,7 @@ from shoal.ids import IdMaker, returns
 from shoal.refs import ObjectRef
 from shoal.runtime_env import RuntimeEnv
 from shoal.serial import Packed, pack, unpack
+from shoal.series import Series
 
 
 class _Actor:
@@ -46,6 +47,8 @@ class InlineEngine:
         self._pins: dict[bytes, int] = {}
         self._history: list[list[Any]] = []
         self._places = InlinePlaces()
+        self._series = Series()
+        self._loop: Any = None
         self.counts = RefCounts(lambda i: None, self._unreferenced)
 
     # lifetimes: an object lives while a ref or a container of it does
@@ -154,9 +157,7 @@ class InlineEngine:
         args = tuple(self._resolve(a) for a in args)
         value = function(*args, **{k: self._resolve(v) for k, v in kwargs.items()})
         if type(value) is types.CoroutineType:
-            import asyncio
-
-            value = asyncio.run(value)
+            value = self._run_coroutine(value)
         if work.role == "actor" or work.returns == 1:
             return [pack(value, f"what {work.name}() returned")]
         if work.returns == 0:
@@ -169,6 +170,40 @@ class InlineEngine:
                 f"return a tuple or list of {work.returns}"
             )
         return [pack(v, f"what {work.name}() returned") for v in value]
+
+    def _run_coroutine(self, coroutine: Any) -> Any:
+        """On one loop, as in a worker, since what coroutines share belongs to it; on a thread when one runs here."""
+        import asyncio
+        import threading
+
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.new_event_loop()
+        if loop.is_running():  # a call within a call: nobody may wait for the outer one's loop
+            loop = asyncio.new_event_loop()
+        found: list[Any] = []
+
+        def run() -> None:
+            try:
+                found.append((loop.run_until_complete(coroutine), None))
+            except BaseException as error:
+                found.append((None, error))
+            finally:
+                if loop is not self._loop:
+                    loop.close()
+
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            run()
+        else:
+            thread = threading.Thread(target=run, name="shoal-inline")
+            thread.start()
+            thread.join()
+        value, error = found[0]
+        if error is not None:
+            raise error
+        return value
 
     def _resolve(self, value: Any) -> Any:
         return self.get([value.binary()], None)[0] if type(value) is ObjectRef else value
@@ -229,6 +264,12 @@ class InlineEngine:
         self.counts.add_new(object_id)
         return ObjectRef._made(object_id, self)
 
+    def record(self, batch: Iterable[tuple[Any, ...]]) -> None:
+        self._series.add(batch)
+
+    def blocking(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
     # the rest
 
     def cancel(self, task: bytes, force: bool, recursive: bool) -> None:
@@ -268,6 +309,8 @@ class InlineEngine:
                 "worker": "00" * 16, "name": None, "actor": None, "actor_name": None, "namespace": None,
                 "restarts": 0, "group": None, "captures": True, "resources": {"CPU": 1.0}, "gpus": [],
             }  # fmt: skip
+        if what == "metrics":
+            return self._series.rows()
         if what == "history":
             return self._history
         if what == "status":
@@ -277,3 +320,6 @@ class InlineEngine:
     def close(self) -> None:
         self._values.clear()
         self._actors.clear()
+        if self._loop is not None:
+            self._loop.close()
+            self._loop = None

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -437,6 +437,12 @@ class LocalEngine:
         self.link.attend()
         if unasked:
             self.link.post(("fetch", (object_id,)))
+
+    def record(self, batch: Iterable[tuple[Any, ...]]) -> None:
+        self.link.post(("metrics", batch))
+
+    def blocking(self) -> AbstractContextManager[None]:
+        return self._blocking()
 
     def _count_down(self, waiter: _Waiter, object_id: bytes) -> None:
         waiter.left -= 1

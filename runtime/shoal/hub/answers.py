@@ -25,6 +25,7 @@ class Answers:
             "resources": self._resources,
             "status": self._status,
             "history": self._history,
+            "metrics": self._hub.metrics.rows,
             "feed": self._hub.publish,
             "snapshot": self._snapshot,
             "find_actor": self._find_actor,

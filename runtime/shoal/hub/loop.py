@@ -30,6 +30,7 @@ from shoal.scheduler import events as ev
 from shoal.scheduler.resources import shape_of
 from shoal.scheduler.state import Scheduler
 from shoal.scheduler.tables import DEAD, STARTING, Kind
+from shoal.series import Series
 from shoal.wire import PROTOCOL
 
 FIRST_CLIENT = 30.0
@@ -49,6 +50,7 @@ class Hub:
         self.groups = groups.HubGroups(self)
         self.epoll = select.epoll()
         self.recorder = Recorder(self.scheduler)
+        self.metrics = Series()
         self.supervisor = Supervisor(zygote, self.epoll)
         self.values: dict[bytes, tuple[Any, ...]] = {}
         self.functions: dict[bytes, bytes] = {}
@@ -85,6 +87,7 @@ class Hub:
         }
         """By a message's tag; subjects of their own add theirs."""
         self.handlers["await_group"] = self.groups.await_ready
+        self.handlers["metrics"] = lambda peer, batch: self.metrics.add(batch)
         self.perform: dict[type, Callable[[Any], None]] = {
             cmd.StartWorker: self._start_worker,
             cmd.StopWorker: lambda c: self.tell(c.worker, ("exit",)),

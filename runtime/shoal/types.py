@@ -1,0 +1,3 @@
+"""Types where Ray keeps them: `from shoal.types import ObjectRef`."""
+
+from shoal.refs import ObjectRef as ObjectRef
