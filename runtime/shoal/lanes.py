@@ -286,6 +286,10 @@ class Lanes:
     def _shut(self, lane: Lane) -> None:
         """No more tasks on it. What waits, and has no lane left, goes to the hub."""
         lane.lease = 0
+        if lane.pushed and not lane.ended:
+            # Some may have come after the worker looked through its lanes, and it may be busy: have it look again.
+            self._unsent.pop(lane, None)
+            lane.when_clear(lambda: self._poke(lane.worker))
         for queue in self._queues.values():
             if lane in queue.lanes:
                 queue.lanes.remove(lane)
@@ -295,6 +299,10 @@ class Lanes:
                     for call in calls:
                         if not call.cancelled:
                             self._hand_over(call)
+
+    def _poke(self, worker: int) -> None:
+        self._link.append(("poke", worker))
+        self._link.kick()
 
     def _hand_over(self, call: Call) -> None:
         call.lane = None
@@ -394,9 +402,11 @@ class Lanes:
 
     # telling
 
-    def tell(self, call: Call) -> None:
-        """The hub has to know of it: somebody else will ask."""
+    def tell(self, call: Call) -> bool:
+        """The hub has to know of it: somebody else will ask. False where it has ended, and its values are here."""
         with self._shield, self._lock:
+            if call.task not in self._calls:
+                return False
             if call.lane is None:
                 for queue in self._queues.values():
                     if call in queue.calls:
@@ -404,8 +414,10 @@ class Lanes:
                         self._hand_over(call)
             elif not call.told:
                 call.told = True
+                call.lane.flush()  # what the hub says of it is to find it there
                 self._uncount(call)
                 self._client.tell(call)
+        return True
 
     def tell_all(self) -> None:
         """Before a question: the answer is to know of all that was pushed."""

@@ -210,17 +210,17 @@ class LocalEngine:
     def _export(self, ids: Sequence[bytes]) -> None:
         """Have the hub know these objects, before it is told of something that holds them."""
         for object_id in ids:
-            if object_id in self._private:
-                with self._lock:
-                    call = self._private.get(object_id)
-                    value = self._values.get(object_id)
-                    if call is None:
-                        self._private.pop(object_id, None)
-                if call is not None:
-                    assert self.lanes is not None
-                    self.lanes.tell(call)
-                elif value is not None:
-                    self.link.append(("put", object_id, value, ()))
+            if object_id not in self._private:
+                continue
+            call = self._private.get(object_id)
+            assert self.lanes is not None
+            if call is not None and self.lanes.tell(call):
+                continue
+            with self._lock:
+                value = self._values.get(object_id) if object_id in self._private else None
+                self._private.pop(object_id, None)
+            if value is not None:
+                self.link.append(("put", object_id, value, ()))
 
     def release_dropped(self, call: Call) -> None:
         """Behind what made the hub know a call: refs that went before are still to be released there."""
@@ -340,6 +340,7 @@ class LocalEngine:
     def _put(self, packed: Packed) -> ObjectRef[Any]:
         object_id = self._ids.next()
         with self._shield:  # an interrupt in between would leave memory taken that nobody knows of
+            self._export(packed.contained)
             place = self.place(packed)
             self._values[object_id] = place
             self.counts.add_new(object_id)

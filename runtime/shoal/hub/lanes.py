@@ -30,6 +30,7 @@ class Lanes:
             adopt=self._on_adopt,
             closed=self._on_closed,
             overdue=self._on_overdue,
+            poke=self._on_poke,
             lost=self._on_lost,
             ran=self._on_ran,
         )
@@ -114,6 +115,11 @@ class Lanes:
 
     def _on_overdue(self, peer: Peer, worker: int, lease: int) -> None:
         self._hub.happened(ev.Overdue(worker, lease))
+
+    def _on_poke(self, peer: Peer, worker: int) -> None:
+        process = self._hub.supervisor.processes.get(worker)
+        if process is not None:
+            process.poke()
 
     def _on_lost(self, peer: Peer, worker: int, calls: list[tuple[Any, bool]]) -> None:
         hub = self._hub

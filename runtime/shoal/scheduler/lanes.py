@@ -62,8 +62,9 @@ class Lanes:
         scheduler.settle(task, (), e.error)
 
     def forgotten(self, task: Task) -> None:
-        """A call that its client has on a lane has ended the hub's way."""
+        """A call that its client has on a lane ends the hub's way: the client is to have its values."""
         if task.lane and task.client in self._scheduler.clients:
+            self._own(task)
             self._scheduler.out.append(LaneAnswered(task.client, task.id))
 
     def back(self, task: Task, e: ev.Submitted) -> None:
@@ -80,11 +81,14 @@ class Lanes:
             worker.running.pop(task.id, None)
         task.lane = task.adopted = False
         task.worker = None
+        self._own(task)
+        scheduler.add_arguments(task, e.deps, e.holds)
+
+    def _own(self, task: Task) -> None:
         for object_id in task.returns:
-            record = scheduler.objects.table.get(object_id)
+            record = self._scheduler.objects.table.get(object_id)
             if record is not None:
                 record.owner = task.client
-        scheduler.add_arguments(task, e.deps, e.holds)
 
     # deaths
 

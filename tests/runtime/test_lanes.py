@@ -1,0 +1,340 @@
+"""Calls by lanes (docs/lanes.md) with real processes: nothing is lost, doubled or out of order, whoever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import shoal
+from shoal import cluster
+from shoal.engines.local import LocalEngine
+from shoal.exceptions import ActorDiedError, TaskCancelledError, WorkerCrashedError
+from shoal.lanes import Lanes
+
+PATIENCE = 20.0
+
+
+def wait_until(true: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, "it has not come true"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def lanes() -> Iterator[Lanes]:
+    yield from started(2)
+
+
+@pytest.fixture
+def one() -> Iterator[Lanes]:
+    yield from started(1)
+
+
+def started(cpus: int) -> Iterator[Lanes]:
+    shoal.init(num_cpus=cpus)
+    engine = here()
+    assert engine.lanes is not None
+    yield engine.lanes
+    wait_until(nothing_is_left)
+    shoal.shutdown()
+
+
+def here() -> LocalEngine:
+    engine = cluster.ensure().engine
+    assert isinstance(engine, LocalEngine)
+    return engine
+
+
+def nothing_is_left() -> bool:
+    engine = here()
+    status = cluster.ensure().status()
+    assert engine.lanes is not None
+    left = (status["tasks"], status["objects"], engine.lanes.busy, engine._values, engine._private, engine._waiting)
+    return not any(left)
+
+
+@shoal.remote
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@shoal.remote
+def pid() -> int:
+    return os.getpid()
+
+
+def warm(lanes: Lanes) -> None:
+    """Until a worker is lent to us, and `add` is known to be short."""
+    while not any(queue.lanes for queue in lanes._queues.values()):
+        shoal.get([add.remote(1, 2) for _ in range(50)])
+    shoal.get([add.remote(1, 2) for _ in range(50)])
+
+
+def goes_by_lane(lanes: Lanes, ref: shoal.ObjectRef[Any]) -> bool:
+    return ref.binary() in here()._private
+
+
+def test_a_lean_task_goes_by_a_lane_and_the_hub_knows_no_object_of_it(lanes: Lanes) -> None:
+    warm(lanes)
+    ref = add.remote(2, 3)
+    assert goes_by_lane(lanes, ref)
+    assert shoal.get(ref) == 5
+
+
+def test_a_value_that_came_by_a_lane_can_be_passed_on(lanes: Lanes) -> None:
+    warm(lanes)
+    ref = add.remote(2, 3)
+    shoal.get(ref)
+
+    @shoal.remote
+    def inner(refs: list[shoal.ObjectRef[int]]) -> int:
+        return sum(shoal.get(refs))
+
+    assert shoal.get(inner.remote([ref, ref])) == 10
+    assert shoal.get(add.remote(ref, ref)) == 10
+    assert shoal.get(shoal.get(shoal.put([ref]))[0]) == 5
+
+
+def test_a_ref_that_leaves_while_its_task_is_on_a_lane(lanes: Lanes) -> None:
+    warm(lanes)
+    refs: list[Any] = [add.remote(0, 0)]
+    for _ in range(200):
+        refs.append(add.remote(refs[-1], 1))
+    assert shoal.get(refs) == list(range(201))
+    boxes = [shoal.put([add.remote(i, i)]) for i in range(100)]
+    assert [shoal.get(box[0]) for box in shoal.get(boxes)] == [2 * i for i in range(100)]
+
+
+def test_a_task_that_printed_ends_behind_its_output(lanes: Lanes) -> None:
+    said: list[str] = []
+    stop = cluster.ensure().on_output(lambda output: said.append(output.data))
+
+    @shoal.remote
+    def say(text: str) -> None:
+        print(text)
+
+    for i in range(30):
+        shoal.get(say.remote(f"<{i}>"))
+        assert f"<{i}>" in "".join(said)
+    stop()
+
+
+def test_a_parent_on_a_lane_gives_its_cpu_to_its_child(one: Lanes) -> None:
+    @shoal.remote
+    def parent(x: int) -> int:
+        child: int = shoal.get(add.remote(x, 1))
+        return child
+
+    warm(one)
+    for i in range(10):
+        assert shoal.get(parent.remote(i)) == i + 1
+    assert shoal.get([parent.remote(i) for i in range(20)]) == list(range(1, 21))
+
+
+def test_what_lies_behind_a_task_that_turns_out_long_runs_elsewhere(lanes: Lanes, tmp_path: Path) -> None:
+    @shoal.remote
+    def maybe(path: str | None) -> int:
+        while path is not None and not os.path.exists(path):
+            time.sleep(0.01)
+        return 1
+
+    shoal.get([maybe.remote(None) for _ in range(300)])
+    stuck = maybe.remote(str(tmp_path / "go"))
+    assert shoal.get([maybe.remote(None) for _ in range(300)]) == [1] * 300
+    (tmp_path / "go").touch()
+    assert shoal.get(stuck) == 1
+
+
+def test_no_task_is_lost_when_a_worker_is_killed(lanes: Lanes) -> None:
+    @shoal.remote
+    def who(i: int) -> tuple[int, int]:
+        return i, os.getpid()
+
+    for _ in range(5):
+        shoal.get([who.remote(i) for i in range(200)])
+        victim = shoal.get(who.remote(0))[1]
+        refs = [who.remote(i) for i in range(1000)]
+        os.kill(victim, signal.SIGKILL)
+        assert [i for i, _ in shoal.get(refs)] == list(range(1000))
+
+
+def test_a_task_without_retries_is_begun_once(lanes: Lanes, tmp_path: Path) -> None:
+    @shoal.remote(max_retries=0)
+    def mark(i: int, last: int) -> int:
+        with open(tmp_path / str(i), "a") as file:
+            file.write("x")
+        if i == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return i
+
+    shoal.get([mark.remote(i, -1) for i in range(100)])
+    refs = [mark.remote(i, 150) for i in range(100, 300)]
+    crashed = []
+    for i, ref in enumerate(refs, 100):
+        try:
+            assert shoal.get(ref) == i
+        except WorkerCrashedError:
+            crashed.append(i)
+    assert crashed == [150]
+    assert all((tmp_path / str(i)).read_text() == "x" for i in range(300))
+
+
+def test_a_killed_driver_sends_back_what_it_held_though_it_hangs(one: Lanes) -> None:
+    """The worker is asked for the lease, not the driver: one that hangs holds nobody up."""
+    hung = subprocess.Popen(
+        [
+            sys.executable, "-c",
+            f"""
+import shoal, sys, time
+shoal.init({cluster.ensure().name!r})
+@shoal.remote
+def f(x): return x
+while not any(q.lanes for q in shoal.cluster.current().engine.lanes._queues.values()): shoal.get(f.remote(1))
+print('lent', flush=True)
+time.sleep(1000)
+""",
+        ],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert hung.stdout is not None
+    assert hung.stdout.readline() == "lent\n"
+    hung.send_signal(signal.SIGSTOP)
+    assert shoal.get([add.remote(i, 1) for i in range(10)], timeout=PATIENCE) == list(range(1, 11))
+    hung.kill()
+    hung.wait()
+    hung.stdout.close()
+    wait_until(lambda: cluster.ensure().status()["clients"] == 1)
+
+
+def test_cancel_reaches_what_is_queued_pushed_and_running(one: Lanes, tmp_path: Path) -> None:
+    @shoal.remote
+    def maybe(path: str | None) -> int:
+        if path is not None:
+            Path(path).touch()
+            time.sleep(1000)
+        return 1
+
+    shoal.get([maybe.remote(None) for _ in range(200)])
+    running = maybe.remote(str(tmp_path / "runs"))
+    behind = [maybe.remote(None) for _ in range(2000)]
+    wait_until((tmp_path / "runs").exists)
+    for ref in behind:
+        shoal.cancel(ref)
+    shoal.cancel(running)
+    with pytest.raises(TaskCancelledError):
+        shoal.get(running)
+    for ref in behind:
+        with pytest.raises(TaskCancelledError):
+            shoal.get(ref)
+    assert shoal.get(maybe.remote(None)) == 1
+
+
+class _Log:
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def note(self, i: int, *_: Any) -> int:
+        self.seen.append(i)
+        return i
+
+    def dump(self) -> list[int]:
+        return self.seen
+
+    def pid(self) -> int:
+        return os.getpid()
+
+
+Log = shoal.remote(_Log)
+
+def test_calls_keep_their_order_whichever_way_they_go(lanes: Lanes) -> None:
+    log = Log.remote()
+    warm(lanes)
+    large = b"x" * 200_000
+    for i in range(400):
+        match i % 10:
+            case 3:
+                log.note.remote(i, add.remote(1, 2))  # an argument that is not there yet
+            case 5:
+                log.note.remote(i, [shoal.put(i)])  # a ref inside
+            case 7 if i % 50 == 7:
+                log.note.remote(i, large)
+            case _:
+                log.note.remote(i)
+        if i % 40 == 0:
+            shoal.get(log.note.remote(-1))
+    assert [i for i in shoal.get(log.dump.remote()) if i >= 0] == list(range(400))
+
+
+def test_callers_in_many_threads_each_keep_their_order(lanes: Lanes) -> None:
+    log = Log.remote()
+    shoal.get(log.note.remote(0))
+
+    def call(first: int) -> None:
+        for i in range(first, first + 200):
+            log.note.remote(i)
+
+    threads = [threading.Thread(target=call, args=(1000 * n,)) for n in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seen = shoal.get(log.dump.remote())
+    for n in range(1, 5):
+        assert [i for i in seen if 1000 * n <= i < 1000 * n + 200] == list(range(1000 * n, 1000 * n + 200))
+
+
+def test_the_calls_of_an_actor_that_is_killed_fail_and_those_before_stand(lanes: Lanes) -> None:
+    log = Log.remote()
+    process = shoal.get(log.pid.remote())
+    shoal.get([log.note.remote(i) for i in range(10)])
+    refs = [log.note.remote(i) for i in range(500)]
+    os.kill(process, signal.SIGKILL)
+    values = 0
+    for i, ref in enumerate(refs):
+        try:
+            assert shoal.get(ref, timeout=PATIENCE) == i
+            values += 1
+        except ActorDiedError:
+            break
+    for ref in refs[values:]:
+        with pytest.raises(ActorDiedError):
+            shoal.get(ref, timeout=PATIENCE)
+    with pytest.raises(ActorDiedError):
+        shoal.get(log.note.remote(1), timeout=PATIENCE)
+
+
+def test_an_actor_ends_after_the_calls_that_were_made(lanes: Lanes) -> None:
+    log = Log.remote()
+    shoal.get(log.note.remote(0))
+    refs = [log.note.remote(i) for i in range(300)]
+    del log
+    assert shoal.get(refs) == list(range(300))
+    wait_until(lambda: not cluster.ensure().status()["actors"])
+
+
+def test_what_is_free_does_not_count_workers_that_wait_for_us(lanes: Lanes) -> None:
+    warm(lanes)
+    wait_until(lambda: shoal.available_resources().get("CPU") == 2)
+
+
+def test_the_feed_counts_what_went_by_lanes(lanes: Lanes) -> None:
+    warm(lanes)
+
+    @shoal.remote
+    def counted() -> None:
+        pass
+
+    shoal.get([counted.remote() for _ in range(3000)])
+    feed = cluster.ensure().feed()
+    wait_until(lambda: feed.refresh().counts[None, "counted"].finished == 3000)
+    assert feed.refresh().counts[None, "counted"].pending == 0
