@@ -384,9 +384,10 @@ def test_a_program_that_was_dropped_is_told_why() -> None:
 import shoal
 shoal.init({context.address!r})
 here = shoal.cluster.current().engine
+ref = shoal.remote(lambda: __import__("time").sleep(1000)).remote()
 here.link.post(("rubbish", 1))
 try:
-    shoal.get(shoal.remote(lambda: 1).remote())
+    shoal.get(ref)
 except shoal.exceptions.ClusterDiedError as error:
     print(error)
 """
