@@ -81,6 +81,7 @@ ROWS = [
     Row("tasks", "no-op tasks, 5,000 in flight", "/s", rate(5000), higher_is_better=True),
     Row("call", "one actor call, there and back", "µs", latency),
     Row("calls", "actor calls, 5,000 in flight", "/s", rate(5000), higher_is_better=True),
+    Row("memcpy", "copy 100 MB in memory", "ms", milliseconds()),
     Row("put", "put 100 MB", "ms", milliseconds()),
     Row("get", "get 100 MB", "ms", milliseconds()),
     Row("pass_ref", "100 MB as a ref to a task", "ms", milliseconds()),

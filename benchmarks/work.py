@@ -35,6 +35,19 @@ def array() -> NDArray[Any]:
     return np.random.default_rng(0).random(MEGABYTES * 2**20 // 8)
 
 
+@cache
+def target() -> NDArray[Any]:
+    """Room for a copy, its pages touched."""
+    return array().copy()
+
+
+def copy() -> None:
+    """What a machine needs to move the 100 MB at all."""
+    import numpy as np
+
+    np.copyto(target(), array())
+
+
 class Actor:
     """State that is never looked at: what is measured is the way to it."""
 

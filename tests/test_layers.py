@@ -18,10 +18,10 @@ ROOMS = ("runtime", "widgets", "kernelext")
 # Facades and doors stand on the roof: nobody inside imports them.
 FLOORS = [
     "exceptions feed_rows context counts shield shm allocator output runs venvs unpicklable assigned wishes "
-    "series as_ray/*",
+    "uses series as_ray/*",
     "ids foreign labels",
     "strategies",
-    "config current wire serial signatures feed trace runtime_env returned",
+    "config current spill wire serial signatures feed trace runtime_env returned",
     "errors refs link calls segments store util.serialization packages environment options scheduler/*",
     "lane",
     "lanes incoming",

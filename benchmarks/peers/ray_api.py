@@ -44,6 +44,7 @@ def operations(ray: Any) -> Operations:
         "tasks": lambda count: ray.get([noop.remote() for _ in range(count)]),
         "call": lambda: ray.get(actor().call.remote()),
         "calls": lambda count: ray.get([actor().call.remote() for _ in range(count)]),
+        "memcpy": work.copy,
         "put": lambda: ray.put(work.array()),
         "get": lambda: ray.get(ref()),
         "pass_ref": lambda: ray.get(first.remote(ref())),

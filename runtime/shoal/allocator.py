@@ -1,4 +1,4 @@
-"""Which part of a segment is taken: first fit from the low end, neighbours merged. Pure: only numbers."""
+"""Which part of a segment is taken, and which has memory behind it. Pure: only numbers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from bisect import bisect_left, insort
 
 ALIGN = 64
 """Blocks begin at multiples of a cache line, which is also what Arrow and NumPy like."""
+
+Range = tuple[int, int]
+"""From a first byte to the one behind the last."""
 
 
 class Allocator:
@@ -24,11 +27,8 @@ class Allocator:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.used = 0
-        self.high = 0
-        """Bytes from the start that were ever taken: what has to be backed by memory."""
         self._free: list[tuple[int, int]] = [(0, capacity)]
         self._taken: dict[int, int] = {}
-        self._last = (0, 0)
 
     def take(self, size: int) -> int | None:
         """The offset of a new block of at least `size` bytes, or None where no free range is large enough."""
@@ -40,17 +40,9 @@ class Allocator:
                 else:
                     self._free[i] = (start + size, length - size)
                 self._taken[start] = size
-                self._last = (start, self.high)
                 self.used += size
-                self.high = max(self.high, start + size)
                 return start
         return None
-
-    def undo(self) -> None:
-        """Give back the block taken last, as if it had never been taken."""
-        start, high = self._last
-        self.give(start)
-        self.high = high
 
     def give(self, start: int) -> int:
         """Free the block that begins at `start`; returns its size. KeyError where there is none."""
@@ -64,3 +56,79 @@ class Allocator:
             start = self._free.pop(i - 1)[0]
         insort(self._free, (start, end - start))
         return size
+
+    def free(self) -> list[Range]:
+        """The free ranges, in order."""
+        return [(start, start + length) for start, length in self._free]
+
+
+class Backing:
+    """The pages of a segment that have memory behind them.
+
+    Invariant: the ranges begin and end at pages, are sorted, and never touch or overlap.
+
+    >>> b = Backing(4096)
+    >>> b.missing(0, 5000)
+    [(0, 8192)]
+    >>> b.add(0, 8192); b.missing(4096, 20_000)
+    [(8192, 20480)]
+    >>> b.spare([(100, 8192)])
+    [(4096, 8192)]
+    """
+
+    def __init__(self, page: int) -> None:
+        self.page = page
+        self.size = 0
+        self._ranges: list[Range] = []
+
+    def missing(self, start: int, end: int) -> list[Range]:
+        """What of these bytes has no memory yet, in whole pages."""
+        start, end = start // self.page * self.page, -(-end // self.page) * self.page
+        found = []
+        for first, last in self._ranges:
+            if last <= start:
+                continue
+            if first >= end:
+                break
+            if first > start:
+                found.append((start, first))
+            start = max(start, last)
+        if start < end:
+            found.append((start, end))
+        return found
+
+    def add(self, start: int, end: int) -> None:
+        """These pages have memory from now on."""
+        self.remove(start, end)
+        self.size += end - start
+        i = bisect_left(self._ranges, (start, end))
+        if i < len(self._ranges) and self._ranges[i][0] == end:
+            end = self._ranges.pop(i)[1]
+        if i > 0 and self._ranges[i - 1][1] == start:
+            start = self._ranges.pop(i - 1)[0]
+        insort(self._ranges, (start, end))
+
+    def remove(self, start: int, end: int) -> None:
+        """These pages have none any more."""
+        kept: list[Range] = []
+        for first, last in self._ranges:
+            if last <= start or first >= end:
+                kept.append((first, last))
+                continue
+            self.size -= min(last, end) - max(first, start)
+            if first < start:
+                kept.append((first, start))
+            if last > end:
+                kept.append((end, last))
+        self._ranges = kept
+
+    def spare(self, free: list[Range]) -> list[Range]:
+        """The pages that lie in free ranges entirely and have memory."""
+        found = []
+        for start, end in free:
+            start, end = -(-start // self.page) * self.page, end // self.page * self.page
+            for first, last in self._ranges:
+                first, last = max(first, start), min(last, end)
+                if first < last:
+                    found.append((first, last))
+        return found

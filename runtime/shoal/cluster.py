@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import pickle
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,7 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal import current as _engine_here
-from shoal.config import GRACE, Settings, clusters_dir, default_cpus, default_gpus, default_memory, node_spec, offered
+from shoal.config import (
+    GRACE,
+    Settings,
+    clusters_dir,
+    default_cpus,
+    default_gpus,
+    default_memory,
+    node_spec,
+    offered,
+    remove_folder,
+    spill_option,
+)
 from shoal.engines.base import Engine, Output
 from shoal.engines.local import LocalEngine, connect
 from shoal.exceptions import ClusterDiedError, ClusterError, ClusterNotFoundError, EngineUnavailable, ShoalValueError
@@ -208,12 +218,13 @@ def start(
     labels: dict[str, str] | None = None,
     node_name: str = "",
     nodes: Sequence[dict[str, Any]] = (),
+    spill: str | None = None,
 ) -> Cluster:
     """Start a cluster on this machine and connect to it.
 
     Args: `cpus` as many tasks run at once; `memory` and `store` (shared objects) in bytes; `linger` seconds that it
-    outlives its last client; `nodes` further nodes to be played, as in `shoal.init`. Raises ValueError for sizes that
-    make no sense, ClusterError when it does not start.
+    outlives its last client; `nodes` further nodes to be played, as in `shoal.init`; `spill` the folder for what does
+    not fit into memory ("": none). Raises ValueError for sizes that make no sense, ClusterError when it does not start.
     """
     if sys.platform != "linux":
         raise EngineUnavailable(
@@ -235,12 +246,13 @@ def start(
         labels=tuple(node_labels(labels or {}).items()),
         node_name=node_name,
         nodes=tuple(node_spec(node) for node in nodes),
+        spill=spill_option(spill),
     )
     folder = clusters_dir() / settings.name
     if folder.exists():
         if running(settings.name):
             raise ClusterError(f"a cluster named {settings.name!r} runs already: connect to it, or choose another name")
-        shutil.rmtree(folder)
+        remove_folder(folder)
     log = Log()
     process = _launch(settings, log)
     try:
@@ -335,7 +347,7 @@ def running(name: str) -> bool:
         sock.connect(str(folder / "hub.sock"))
         return True
     except ConnectionRefusedError:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
         return False
     except OSError:
         return False

@@ -4,12 +4,15 @@ SHOAL_DIR     folder of the clusters' sockets (default: shoal-UID in the system'
 SHOAL_CPUS    CPUs a cluster has by default
 SHOAL_MEMORY  bytes of memory a cluster may count on by default
 SHOAL_ADDRESS name of the cluster that init() connects to
+SHOAL_SPILL_DIR  folder for objects that do not fit into shared memory (default: where the sockets are); empty: they
+              stay in memory, and a full store is an error
 """
 
 from __future__ import annotations
 
 import numbers
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Mapping
@@ -41,6 +44,55 @@ class Settings:
     node_name: str = ""
     nodes: tuple[dict[str, Any], ...] = ()
     """Further nodes to be played, as `shoal.init(nodes=…)` takes them."""
+    spill: str | None = None
+    """Folder for objects on disk; None: within the cluster's own, "": nowhere."""
+
+
+SPILL = "spill"
+
+
+def spill_option(folder: str | None) -> str | None:
+    """Where a new cluster is to spill, as Settings has it; SHOAL_SPILL_DIR where nothing is said.
+
+    Raises ClusterError for a folder that cannot be written to.
+    """
+    if folder is None:
+        folder = os.environ.get("SHOAL_SPILL_DIR")
+    if not folder:
+        return folder
+    path = Path(folder).absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ClusterError(f"objects cannot be spilled to {path}: {error.strerror}; name another folder") from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ClusterError(f"objects cannot be spilled to {path}: it is not yours to write to; name another folder")
+    return str(path)
+
+
+def spill_folder(settings: Settings, folder: Path) -> Path | None:
+    """Where objects are written that do not fit into memory, made when needed; None where they are not.
+
+    A folder elsewhere is made at once, with a link to it in the cluster's own: it is removed with that.
+    """
+    if settings.spill == "":
+        return None
+    if settings.spill is None:
+        return folder / SPILL
+    elsewhere = Path(settings.spill) / f"shoal-{settings.name}"
+    elsewhere.mkdir(mode=0o700, parents=True)
+    (folder / SPILL).symlink_to(elsewhere)
+    return elsewhere
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a cluster's folder and all that it wrote to disk."""
+    link = folder / SPILL
+    try:
+        shutil.rmtree(os.readlink(link), ignore_errors=True)
+    except OSError:
+        pass  # there is none
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 NODE = frozenset({"num_cpus", "num_gpus", "memory", "object_store_memory", "resources", "labels", "node_name"})

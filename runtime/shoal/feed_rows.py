@@ -84,6 +84,8 @@ class StoreRow(NamedTuple):
     used: int = 0
     committed: int = 0
     capacity: int = 0
+    spilled: int = 0
+    """Of objects that lie on disk."""
 
 
 @dataclass(frozen=True)

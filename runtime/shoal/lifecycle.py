@@ -91,6 +91,7 @@ def init(
     labels: dict[str, str] | None = None,
     nodes: Sequence[dict[str, Any]] | None = None,
     object_store_memory: int | None = None,
+    object_spilling_directory: str | None = None,
     local_mode: bool = False,
     runtime_env: dict[str, Any] | RuntimeEnv | None = None,
     ignore_reinit_error: bool = False,
@@ -99,8 +100,9 @@ def init(
     """Start a cluster on this machine, or connect to one.
 
     Args: `address` None or "local" starts one, "auto" joins the youngest of yours, a name joins that one, "inline" (or
-    `local_mode`) runs everything in this thread. `num_cpus` tasks run at once; `object_store_memory` in bytes; `nodes`
-    has several nodes played on this machine, `[{"num_cpus": 2, "resources": {…}, "labels": {…}}, …]`: the first is the
+    `local_mode`) runs everything in this thread. `num_cpus` tasks run at once; `object_store_memory` in bytes; objects
+    that do not fit go to files in `object_spilling_directory` ("": nowhere, a full store is an error); `nodes` has
+    several nodes played on this machine, `[{"num_cpus": 2, "resources": {…}, "labels": {…}}, …]`: the first is the
     head, and the sizes are given there; `runtime_env` is what all that this program submits runs in. Run
     again in a notebook with equal arguments it returns the same context; in a script it raises RuntimeError, unless
     told to ignore that. Options of Ray's dashboard, logs and daemons are taken and have no effect.
@@ -109,7 +111,7 @@ def init(
     env = checked(runtime_env) if runtime_env else None
     sizes = dict(
         num_cpus=num_cpus, num_gpus=num_gpus, resources=resources, labels=labels, nodes=nodes,
-        object_store_memory=object_store_memory,
+        object_store_memory=object_store_memory, object_spilling_directory=object_spilling_directory,
     )  # fmt: skip
     given = {name: value for name, value in sizes.items() if value is not None}
     arguments = (address, local_mode, repr(given), repr(env))
@@ -132,7 +134,10 @@ def init(
     if address == "inline" or local_mode:
         made = cluster.inline()
     elif address in (None, "local"):
-        made = cluster.start(**_offers(given), store=object_store_memory)
+        spill = object_spilling_directory
+        if (others.get("_system_config") or {}).get("automatic_object_spilling_enabled") is False:  # as Ray says it
+            spill = ""
+        made = cluster.start(**_offers(given), store=object_store_memory, spill=spill)
     else:
         for name in given:
             raise ShoalValueError(

@@ -65,6 +65,8 @@ class Link:
         self._kicked = False
         self._closed = False
         self.lost = False
+        self.reading: int | None = None
+        """The thread that deals with messages now: it must not wait for others."""
         self._pid = os.getpid()
         self.last_words: Callable[[], str] = str
         """What the hub said before it died, for the error."""
@@ -228,8 +230,12 @@ class Link:
         if not data:
             self._lose()
             return
-        for message in self._decoder.feed(data):
-            self._dispatch(message)
+        self.reading = threading.get_ident()
+        try:
+            for message in self._decoder.feed(data):
+                self._dispatch(message)
+        finally:
+            self.reading = None
 
     def dispatch(self, message: Message) -> None:
         """Take a message as if the hub had sent it."""

@@ -11,6 +11,8 @@ import mmap
 import os
 from typing import Any
 
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2
+
 
 def create(length: int) -> int:
     """A new segment's file descriptor; no memory is taken yet."""
@@ -26,6 +28,16 @@ def create(length: int) -> int:
 def reserve(fd: int, start: int, length: int) -> None:
     """Back a range with memory; OSError (ENOSPC, ENOMEM) where there is none left."""
     os.posix_fallocate(fd, start, length)
+
+
+def punch(fd: int, start: int, length: int) -> None:
+    """Take the memory from a range: it reads as zeroes, and takes memory again when it is reserved or written."""
+    import ctypes  # rarely needed, and takes a while to load
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.fallocate(fd, _KEEP_SIZE | _PUNCH_HOLE, ctypes.c_long(start), ctypes.c_long(length)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 class Mapping:

@@ -5,7 +5,8 @@ keeps an open descriptor of each segment. A freed block goes back to its segment
 already faulted in.
 
 A stored value's place is told by a tuple ``("s", segment, start, table, stream)``: `table` lists the (offset, length)
-of the buffers from `start`; where the pickle stream is large as well, `stream` is None and the last entry is it.
+of the buffers from `start`; where the pickle stream is large as well, `stream` is None and the last entry is it. One on
+disk lies at ``("d", path, table, stream)`` (see `spill`).
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from shoal import shm
-from shoal.allocator import ALIGN, Allocator
+from shoal import shm, spill
+from shoal.allocator import ALIGN, Allocator, Backing, Range
 from shoal.exceptions import ObjectStoreFullError
 from shoal.serial import Packed, unpack
+from shoal.uses import Uses
 
 LARGE = 100_000
 """Bytes from which a value goes to shared memory instead of a message."""
@@ -57,12 +59,30 @@ class _Own:
         self.fd = fd
         self.mapping = shm.Mapping(fd, mmap.ACCESS_WRITE)
         self.allocator = Allocator(length)
+        self.backing = Backing(PAGE)
         self.granted = 0
-        self.backed = 0
+
+
+def _exporter(mapped: mmap.mmap, base: int) -> Callable[[int, int], Any]:
+    import numpy
+
+    return lambda at, size: numpy.frombuffer(mapped, numpy.uint8, size, base + at)
+
+
+def _total(ranges: list[Range]) -> int:
+    return sum(last - first for first, last in ranges)
+
+
+class _NoRoom(Exception):
+    """The hub grants no memory for a block."""
 
 
 class Store:
-    """This process's view of the object store."""
+    """This process's view of the object store.
+
+    `make_room(size)` has the hub find memory for one of us, and returns None, or else the file that takes the value's
+    place; `spare(pages)` tells it of memory that this process does without.
+    """
 
     def __init__(
         self,
@@ -70,18 +90,23 @@ class Store:
         hold: Callable[[bytes], None],
         drop: Callable[[bytes], None],
         reclaim: Callable[[], None],
+        make_room: Callable[[int], str | None],
+        spare: Callable[[tuple[tuple[int, int], ...]], None],
     ) -> None:
         self._segments = segments
         self._reclaim = reclaim
+        self._make_room = make_room
+        self._spare = spare
         self._hold = hold
         self._drop = drop
         self._own: dict[int, _Own] = {}
         self._maps: dict[int, shm.Mapping] = {}
         self._fds: dict[int, int] = {}
         self._lock = threading.Lock()
+        self.uses = Uses()
 
     def put(self, packed: Packed) -> Place:
-        """Write a value; raises ObjectStoreFullError where there is no room."""
+        """Write a value; raises ObjectStoreFullError or OutOfDiskError where there is no room."""
         parts: list[Any] = list(packed.buffers)
         stream: bytes | None = packed.stream
         if len(packed.stream) >= LARGE:
@@ -93,29 +118,49 @@ class Store:
             size = part.nbytes if isinstance(part, memoryview) else len(part)
             table.append((at, size))
             at += -(-size // ALIGN) * ALIGN
-        own, start = self._reserve(max(at, 1))
+        block = self._reserve(max(at, 1))
+        if isinstance(block, str):
+            spill.write(block, table, parts)
+            return ("d", block, tuple(table), stream)
+        own, start = block
         view = own.mapping.view(start, max(at, 1))
         for (offset, size), part in zip(table, parts, strict=True):
             if size:
-                view[offset : offset + size] = memoryview(part).cast("B") if size else part
+                view[offset : offset + size] = memoryview(part).cast("B")
         view.release()
         return ("s", own.number, start, tuple(table), stream)
 
-    def _reserve(self, size: int) -> tuple[_Own, int]:
-        """A block with memory behind it. Faulting in new pages takes ten times as long as writing to used ones, so
-        before that is done, what was dropped here and is not yet known to be free is asked for."""
+    def _reserve(self, size: int) -> tuple[_Own, int] | str:
+        """A block with memory behind it, or the file to use instead.
+
+        Faulting in new pages takes ten times as long as writing to used ones, so before that is done, what was dropped
+        here and is not yet known to be free is asked for.
+        """
         with self._lock:
             own, start = self._take(size)
-            high = own.allocator.high
-            if high - own.backed <= FRESH and high <= own.granted:
-                self._back(own)
+            new = _total(own.backing.missing(start, start + size))
+            if new <= FRESH and own.backing.size + new <= own.granted:
+                self._back(own, start, size)
                 return own, start
-            own.allocator.undo()
+            own.allocator.give(start)
         self._reclaim()
-        with self._lock:
-            own, start = self._take(size)
-            self._back(own)
-            return own, start
+        while True:
+            with self._lock:
+                own, start = self._take(size)
+                try:
+                    self._back(own, start, size)
+                    return own, start
+                except _NoRoom:
+                    pass
+            # What is free here, but not in one piece, is memory for new pages elsewhere.
+            self.spare(size + 2 * PAGE)
+            with self._lock:
+                own, start = self._take(size)
+                short = own.backing.size + _total(own.backing.missing(start, start + size)) - own.granted
+                own.allocator.give(start)
+            file = self._make_room(short)
+            if file is not None:
+                return file
 
     def _take(self, size: int) -> tuple[_Own, int]:
         for own in self._own.values():
@@ -128,33 +173,52 @@ class Store:
                 f"a value of {size / 2**20:,.0f} MiB is larger than the object store "
                 f"({capacity / 2**20:,.0f} MiB): start with shoal.init(object_store_memory=…)"
             )
-        number, fd = self._segments.create(capacity)
+        number, fd = self._segments.create(-(-capacity // PAGE) * PAGE)
         own = self._own[number] = _Own(number, fd, capacity)
         start = own.allocator.take(size)
         assert start is not None, "a fresh segment has room for what fits the store"
         return own, start
 
-    def _back(self, own: _Own) -> None:
-        """Have memory behind all that was ever taken; undo the last block where there is none."""
-        high = -(-own.allocator.high // PAGE) * PAGE
-        if high <= own.backed:
-            return
-        if high > own.granted:
-            wanted = max(high - own.granted, GRANT)
+    def _back(self, own: _Own, start: int, size: int) -> None:
+        """Have memory behind a block; give it back where there is none."""
+        missing = own.backing.missing(start, start + size)
+        short = own.backing.size + _total(missing) - own.granted
+        if short > 0:
+            wanted = max(short, GRANT)
             refusal = self._segments.grant(own.number, wanted)
-            if refusal is not None and wanted > high - own.granted:
-                wanted = high - own.granted
+            if refusal is not None and wanted > short:
+                wanted = short
                 refusal = self._segments.grant(own.number, wanted)
             if refusal is not None:
-                own.allocator.undo()
-                raise ObjectStoreFullError(refusal)
+                own.allocator.give(start)
+                raise _NoRoom
             own.granted += wanted
-        try:
-            shm.reserve(own.fd, own.backed, high - own.backed)
-        except OSError as error:
-            own.allocator.undo()
-            raise ObjectStoreFullError(f"this machine has no memory left for shared objects: {error}") from None
-        own.backed = high
+        for first, last in missing:
+            try:
+                shm.reserve(own.fd, first, last - first)
+            except OSError as error:
+                own.allocator.give(start)
+                raise ObjectStoreFullError(f"this machine has no memory left for shared objects: {error}") from None
+            own.backing.add(first, last)
+
+    def spare(self, wanted: int) -> None:
+        """Do without so much of the memory that lies idle here, or all of it, and tell of that."""
+        spared: list[tuple[int, int]] = []
+        with self._lock:
+            for own in self._own.values():
+                given = own.granted - own.backing.size  # granted and never used
+                for first, last in reversed(own.backing.spare(own.allocator.free())):
+                    if given >= wanted:
+                        break
+                    first = max(first, last - -(-(wanted - given) // PAGE) * PAGE)
+                    shm.punch(own.fd, first, last - first)
+                    own.backing.remove(first, last)
+                    given += last - first
+                if given:
+                    own.granted -= given
+                    wanted -= given
+                    spared.append((own.number, given))
+        self._spare(tuple(spared))
 
     def free(self, segment: int, start: int) -> None:
         """A block of ours that nobody reads any more."""
@@ -166,36 +230,50 @@ class Store:
     def load(self, object_id: bytes, place: Place, writable: bool = False) -> Any:
         """The value, its buffers views of shared memory: read-only, or copy-on-write where `writable`.
 
-        The object is held until the last view of it is gone, wherever that came to be.
+        The object is held until the last view of it is gone, wherever that came to be. Raises `spill.Vanished` where
+        its file is gone.
         """
-        _, segment, start, table, stream = place
-        export = self._private(segment, start, table) if writable else self._mapping(segment).exporter
+        table, stream = place[-2:]
+        export: Callable[[int, int], Any]
+        if place[0] == "d":
+            export = _exporter(spill.open_map(place[1], mmap.ACCESS_COPY if writable else mmap.ACCESS_READ), 0)
+        else:
+            _, segment, start, _, _ = place
+            # Copy-on-write maps just the block: pages nobody writes are never copied. It needs the object as much as a
+            # read-only view does, for they show the block itself.
+            export = (
+                self._private(segment, start, table)
+                if writable
+                else lambda at, size: self._mapping(segment).exporter(start + at, size)
+            )
         buffers: list[Any] = []
         for offset, size in table:
             if not size:
                 buffers.append(b"")
                 continue
-            exporter = export(start + offset, size)
+            exporter = export(offset, size)
             self._hold(object_id)
-            weakref.finalize(exporter, self._drop, object_id).atexit = False
+            self.uses.add(object_id)
+            weakref.finalize(exporter, self._let_go, object_id).atexit = False
             buffers.append(exporter)
         if stream is None:
             stream = memoryview(buffers.pop())
         return unpack(stream, buffers)
 
-    def _private(
-        self, segment: int, start: int, table: tuple[tuple[int, int], ...]
-    ) -> Callable[[int, int], Any]:
-        """Exports from a copy-on-write map of just this block: pages nobody writes are never copied.
+    def _let_go(self, object_id: bytes) -> None:
+        self._drop(object_id)
+        self.uses.drop(object_id)
 
-        It needs the object as much as a read-only view does: pages not yet written show the block itself.
-        """
-        import numpy
-
+    def _private(self, segment: int, start: int, table: tuple[tuple[int, int], ...]) -> Callable[[int, int], Any]:
         first = start // PAGE * PAGE
         end = start + max((offset + size for offset, size in table), default=1)
-        private = mmap.mmap(self._fd(segment), end - first, access=mmap.ACCESS_COPY, offset=first)
-        return lambda at, size: numpy.frombuffer(private, numpy.uint8, size, at - first)
+        private = mmap.mmap(self.descriptor(segment), end - first, access=mmap.ACCESS_COPY, offset=first)
+        return _exporter(private, start - first)
+
+    def descriptor(self, segment: int) -> int:
+        """A descriptor of a segment, ours or another process's; it stays open."""
+        with self._lock:
+            return self._fd(segment)
 
     def _fd(self, segment: int) -> int:
         own = self._own.get(segment)

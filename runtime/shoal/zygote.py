@@ -16,13 +16,14 @@ import ctypes
 import os
 import pickle
 import select
-import shutil
 import signal
 import socket
 import sys
 import threading
 from pathlib import Path
 from typing import NoReturn
+
+from shoal.config import remove_folder
 
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NAME = 15
@@ -155,7 +156,7 @@ class Zygote:
                 os.waitpid(-1, 0)
             except ChildProcessError:
                 break
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_folder(self._folder)
         os._exit(0)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from shoal import context
 from shoal.calls import Call
 from shoal.counts import RefCounts
+from shoal.engines.away import AWAY, Away
 from shoal.engines.base import Methods, Output, Work
 from shoal.errors import named_error, unpack_error
 from shoal.exceptions import ClusterDiedError, GetTimeoutError
@@ -29,6 +30,7 @@ from shoal.runtime_env import RuntimeEnv
 from shoal.segments import HubSegments
 from shoal.serial import Packed, pack, pack_call, unpack
 from shoal.shield import Shield
+from shoal.spill import Vanished
 from shoal.store import LARGE, Store
 from shoal.surroundings import Surroundings
 from shoal.wire import Message
@@ -77,7 +79,10 @@ class LocalEngine:
         self._lock = threading.Lock()
         self.counts = RefCounts(self._first_ref, self._last_ref)
         self._segments = HubSegments(folder, client, shield)
-        self.store = Store(self._segments, self.counts.add, self.counts.drop, self._reclaim)
+        self._away = Away(self, self._values)
+        self.store = Store(
+            self._segments, self.counts.add, self.counts.drop, self.reclaim, self._away.make_room, self._away.spared
+        )
         self.lanes: Lanes | None = None
         self._private: dict[bytes, Call | None] = {}
         """Objects that the hub does not know: with the call that makes them, or None when they are here."""
@@ -127,7 +132,7 @@ class LocalEngine:
         if not private:
             self.link.report(("release", (object_id,)))
 
-    def _reclaim(self) -> None:
+    def reclaim(self) -> None:
         """Learn of every block that is free by now: the answer comes behind all that was said before it."""
         self.counts.settle()
         self.query("ping")
@@ -368,8 +373,11 @@ class LocalEngine:
         if tag == "i":
             buffers = [bytearray(b) for b in value[2]] if writable else value[2]
             return unpack(value[1], buffers)
-        if tag == "s":
-            return self.store.load(object_id, value, writable)
+        if tag in ("s", "d"):
+            try:
+                return self.store.load(object_id, value, writable)
+            except Vanished:
+                return self.load(object_id, self._away.regain(object_id, value), writable)
         raise unpack_error(Packed(value[1], value[2], ()))
 
     def get(self, ids: Sequence[bytes], timeout: float | None, writable: bool = False) -> list[Any]:
@@ -381,7 +389,17 @@ class LocalEngine:
                 raise GetTimeoutError(f"{waiter.left} of {len(ids)} objects were not ready after {timeout:g} s")
         if self._any_failed(ids):  # though earlier ones may still run
             ids = [i for i in ids if i in values and values[i][0] == "e"]
-        return [self.load(i, values[i], writable) for i in ids]
+        away = [i for i in ids if values[i] is AWAY]
+        if away:
+            self._away.recall(away)
+        return [self._load_held(i, writable) for i in ids]
+
+    def _load_held(self, object_id: bytes, writable: bool) -> Any:
+        value = self._values[object_id]
+        if value[0] in ("i", "e"):
+            return self.load(object_id, value, writable)
+        with self.store.uses.during(object_id):  # from here on it stays where it is
+            return self.load(object_id, self._away.value(object_id), writable)
 
     def _any_failed(self, ids: Sequence[bytes]) -> bool:
         values = self._values
@@ -476,6 +494,10 @@ class LocalEngine:
             self.store.free(message[1], message[2])
         elif tag == "segment_gone":
             self.store.forget(message[1])
+        elif tag == "yield":
+            self._away.let_go(message[1], message[2])
+        elif tag == "spare":
+            self._away.spare(message[1])
         elif tag == "dropped":
             why = message[1]
             self.link.last_words = lambda: f"it could not read what this process sent ({why})"
@@ -522,8 +544,14 @@ class LocalEngine:
     def query(self, what: str, *args: Any, timeout: float = 30.0) -> Any:
         if self.lanes is not None and what != "ping":
             self.lanes.tell_all()
-        question = next(self._questions)
-        self.link.post(("ask", question, what, args))
+        return self._answer(next(self._questions), "ask", what, args, timeout=timeout)
+
+    def ask_hub(self, tag: str, *args: Any) -> Any:
+        """A question that is a message of its own, and whose answer may take as long as it wants."""
+        return self._answer(next(self._questions), tag, *args, timeout=None)
+
+    def _answer(self, question: int, tag: str, *args: Any, timeout: float | None) -> Any:
+        self.link.post((tag, question, *args))
         if not self.link.wait(lambda: question in self._answers, timeout):
             raise ClusterDiedError(f"the hub has not answered for {timeout:g} s")
         good, answer = self._answers.pop(question)

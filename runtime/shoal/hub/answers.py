@@ -66,6 +66,7 @@ class Answers:
             ],
             "objects": len(self._hub.values),
             "store": (memory.used, memory.capacity),
+            "spilled": memory.spilled,
             "total": scheduler.totals(),
             "available": scheduler.available(),
         }

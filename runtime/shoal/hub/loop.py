@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shoal import runs, wire
-from shoal.config import LINGER_RESTART, Settings
+from shoal.config import LINGER_RESTART, Settings, spill_folder
 from shoal.errors import named_error
 from shoal.exceptions import ClusterError
 from shoal.hub import groups, nodes
@@ -22,6 +22,7 @@ from shoal.hub.memory import Memory
 from shoal.hub.peer import HIGH, Peer
 from shoal.hub.publisher import Publisher
 from shoal.hub.recorder import Recorder
+from shoal.hub.room import Room
 from shoal.hub.runtime_envs import RuntimeEnvs
 from shoal.hub.state import State
 from shoal.hub.supervisor import Supervisor
@@ -88,6 +89,8 @@ class Hub:
         """By a message's tag; subjects of their own add theirs."""
         self.handlers["await_group"] = self.groups.await_ready
         self.handlers["metrics"] = lambda peer, batch: self.metrics.add(batch)
+        self.room = Room(self, spill_folder(settings, folder))
+        self.handlers.update(self.room.handlers)
         self.perform: dict[type, Callable[[Any], None]] = {
             cmd.StartWorker: self._start_worker,
             cmd.StopWorker: lambda c: self.tell(c.worker, ("exit",)),
@@ -132,6 +135,7 @@ class Hub:
                 self.schedule()
             if self.publisher is not None:
                 self.publisher.pump()
+            self.room.look(time.monotonic())
             self._check_idle()
         for peer in self._peers.values():
             peer.flush()
@@ -148,6 +152,8 @@ class Hub:
             waits.append(max(0.0, self._deadline - now))
         if self.publisher is not None and (due := self.publisher.wait(now)) is not None:
             waits.append(due)
+        if (late := self.room.wait(now)) is not None:
+            waits.append(late)
         return min(waits)
 
     def schedule(self) -> None:
@@ -235,6 +241,7 @@ class Hub:
             self.schedule()
             self.memory.left(peer.number)
             self._lanes.left(peer.number)
+            self.room.left(peer.number)
             for key in [k for k in self._environments if k[0] == peer.number]:
                 del self._environments[key]
         peer.close()
@@ -293,6 +300,7 @@ class Hub:
             self.supervisor.bury(number)
             self._lanes.buried(number)
             self.memory.left(number)
+            self.room.left(number)
             self._jobs.pop(number, None)
 
     def _running_on(self, number: int) -> tuple[bytes | None, str | None]:
@@ -388,6 +396,7 @@ class Hub:
     def _on_put(self, peer: Peer, object_id: bytes, place: tuple[Any, ...], contained: tuple[bytes, ...]) -> None:
         self.values[object_id] = place
         self.memory.written(place)
+        self.room.arrived(place)
         self._events.append(ev.Put(peer.number, object_id, contained, place[0] == "e"))
 
     def _on_borrow(self, peer: Peer, ids: tuple[bytes, ...]) -> None:
@@ -412,6 +421,7 @@ class Hub:
     ) -> None:
         for value in values:
             self.memory.written(value)
+            self.room.arrived(value)
         worker = self.scheduler.workers.get(peer.number)
         record = self.scheduler.tasks.get(task)
         if worker is None or record is None or task not in worker.running:
@@ -463,7 +473,12 @@ class Hub:
         peer.send(("answer", question, good, answer))
         self._dirty.add(peer)
 
-    # what the answers need
+    # what the answers and other subjects need
+
+    def catch_up(self) -> None:
+        """Deal with all that was said so far."""
+        if self._events:
+            self.schedule()
 
     def tell_assigned(self, worker: int) -> None:
         """Before its driver can push on it: what the worker holds now."""
@@ -512,6 +527,7 @@ class Hub:
             peer.send(("environment", environment, *self._environments[environment]))
         self.nodes.assign(peer, self.scheduler.workers[command.worker])
         values = tuple(self.values[d] for d in task.deps)
+        self.room.used(task.deps)
         first = before[1] if before[0] == command.worker else 0
         peer.send(("run", task.id, kind.id, task.cell, environment, payload, slots, task.deps, values, first))
         self._dirty.add(peer)
@@ -522,6 +538,7 @@ class Hub:
     def _deliver(self, command: cmd.Deliver) -> None:
         value = self.values.get(command.object)
         if value is not None:
+            self.room.used((command.object,))
             self.tell(command.client, ("ready", command.object, value))
             if command.object not in self.scheduler.objects.table:
                 del self.values[command.object]
@@ -540,6 +557,7 @@ class Hub:
     def _free(self, command: cmd.Free) -> None:
         value = self.values.pop(command.object, None)
         if value is not None:
+            self.room.used((command.object,))
             self.memory.freed(value)
 
     def _task_ended(self, command: cmd.TaskEnded) -> None:

@@ -9,13 +9,12 @@ import gc
 import json
 import os
 import resource
-import shutil
 import signal
 import socket
 import sys
 from pathlib import Path
 
-from shoal.config import Settings, clusters_dir
+from shoal.config import Settings, clusters_dir, remove_folder
 
 
 def main(argument: str) -> int:
@@ -48,7 +47,7 @@ def main(argument: str) -> int:
         # The zygote ends the workers, removes the folder and ends when its socket closes.
         ours.close()
         os.waitpid(pid, 0)
-        shutil.rmtree(folder, ignore_errors=True)  # should the zygote have been killed
+        remove_folder(folder)  # should the zygote have been killed
     return 0
 
 

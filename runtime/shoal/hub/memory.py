@@ -1,11 +1,12 @@
 """The books of shared memory: who wrote which segment, how much is granted, which blocks are in use.
 
 The hub keeps a descriptor of each segment, so that it outlives its writer: when that is dead, the segment goes with the
-last object in it.
+last object in it. Objects that were written to disk instead lie in a file each, ``("d", path, table, stream)``.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import pickle
 import select
@@ -15,10 +16,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shoal import shm
+from shoal.allocator import Backing
 from shoal.exceptions import ClusterError
 from shoal.wire import check_peer
 
 SOCKET = "store.sock"
+
+
+PAGE = mmap.PAGESIZE
+
+
+def size_of(place: tuple[Any, ...]) -> int:
+    """Bytes of a value in shared memory or on disk; 0 for one that travels in messages."""
+    if place[0] not in ("s", "d"):
+        return 0
+    return max((offset + length for offset, length in place[-2]), default=0)
+
+
+def remove_file(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass  # somebody else has
 
 
 @dataclass
@@ -41,12 +61,13 @@ class Memory:
         tell: Callable[[int, tuple[Any, ...]], None],
         tell_all: Callable[[tuple[Any, ...]], None],
     ) -> None:
-        self.capacity = capacity
+        self.capacity = -(-capacity // PAGE) * PAGE
         self.granted = 0
         self.used = 0
         self._epoll = epoll
         self._tell = tell
         self._tell_all = tell_all
+        self.spilled = 0
         self._segments: dict[int, _Segment] = {}
         self._last = 0
         self._sizes: dict[tuple[int, int], int] = {}
@@ -61,16 +82,21 @@ class Memory:
 
     def written(self, place: tuple[Any, ...]) -> None:
         """An object lies there now."""
-        if place[0] == "s":
-            _, number, start, table, _ = place
+        if place[0] == "d":
+            self.spilled += size_of(place)
+        elif place[0] == "s":
+            _, number, start, _, _ = place
             segment = self._segments.get(number)
             if segment is not None:
-                size = max((offset + length for offset, length in table), default=0)
+                size = size_of(place)
                 segment.blocks += 1
                 self._sizes[number, start] = size
                 self.used += size
 
     def freed(self, place: tuple[Any, ...]) -> None:
+        if place[0] == "d":
+            self.spilled -= size_of(place)
+            remove_file(place[1])  # whoever has mapped it keeps it
         if place[0] != "s":
             return
         number, start = place[1], place[2]
@@ -83,6 +109,8 @@ class Memory:
             self._tell(segment.owner, ("free", number, start))
         elif not segment.blocks:
             self._drop(number)
+        else:
+            self._trim(number, segment)
 
     def left(self, owner: int) -> None:
         """A process is gone: its segments stay until nobody needs what is in them."""
@@ -91,6 +119,42 @@ class Memory:
                 segment.orphan = True
                 if not segment.blocks:
                     self._drop(number)
+                else:
+                    self._trim(number, segment)
+
+    def _trim(self, number: int, segment: _Segment) -> None:
+        """Nobody writes there any more: memory is needed only for the blocks in use."""
+        backing = Backing(PAGE)
+        for (other, start), size in self._sizes.items():
+            if other == number:
+                for gap in backing.missing(start, start + size):
+                    backing.add(*gap)
+        for first, last in backing.missing(0, os.fstat(segment.fd).st_size):
+            shm.punch(segment.fd, first, last - first)
+        self.granted += backing.size - segment.granted
+        segment.granted = backing.size
+
+    # memory that lies idle
+
+    def idle(self) -> dict[int, int]:
+        """By process, the memory that it was granted and uses for no object that the hub knows of."""
+        found: dict[int, int] = {}
+        used: dict[int, int] = {}
+        for (number, _), size in self._sizes.items():
+            used[number] = used.get(number, 0) + size
+        for number, segment in self._segments.items():
+            if not segment.orphan:
+                idle = segment.granted - used.get(number, 0)
+                found[segment.owner] = found.get(segment.owner, 0) + max(0, idle)
+        return found
+
+    def given_back(self, owner: int, number: int, size: int) -> None:
+        """A process does without that much of what it was granted."""
+        segment = self._segments.get(number)
+        if segment is not None and segment.owner == owner:
+            size = min(size, segment.granted)
+            segment.granted -= size
+            self.granted -= size
 
     def _drop(self, number: int) -> None:
         segment = self._segments.pop(number)

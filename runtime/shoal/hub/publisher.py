@@ -93,7 +93,8 @@ class Publisher:
                 workers.append([str(number), process.pid or 0, state(worker), actor, memory, cpu])
         memory = self._memory
         objects = len(self._scheduler.objects.table)
-        return {"workers": workers, "store": [objects, memory.used, memory.granted, memory.capacity]}
+        store = [objects, memory.used, memory.granted, memory.capacity, memory.spilled]
+        return {"workers": workers, "store": store}
 
     def _sample(self) -> None:
         import psutil

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from shoal import feed_rows as states
 from shoal.exceptions import ClusterError
 from shoal.hub.logs import Logs
+from shoal.hub.memory import size_of
 from shoal.hub.recorder import Row
 from shoal.ids import JobID, worker_id
 from shoal.scheduler.resources import amounts
@@ -375,8 +376,8 @@ def _group_of(kind: Any) -> str | None:
 def _size(value: tuple[Any, ...] | None) -> int:
     if value is None:
         return -1
-    if value[0] == "s":
-        return max((offset + length for offset, length in value[3]), default=0)
+    if value[0] in ("s", "d"):
+        return size_of(value)
     return len(value[1]) + sum(len(buffer) for buffer in value[2])
 
 

@@ -1,0 +1,76 @@
+"""Values in files: written when shared memory is full, read where they lie.
+
+A file holds one value's buffers as they would lie in a segment. Whoever gets the value maps the file, so that takes no
+room in shared memory and copies nothing; the system keeps in memory what is used of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from shoal.exceptions import OutOfDiskError
+
+CHUNK = 1 << 30
+
+
+class Vanished(Exception):
+    """The file of a value is not there any more."""
+
+
+@contextlib.contextmanager
+def _writing(path: str, size: int) -> Iterator[int]:
+    """A new file of a length; it is removed and OutOfDiskError raised where the disk does not take it."""
+    fd = -1
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        os.posix_fallocate(fd, 0, max(size, 1))
+        yield fd
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        raise OutOfDiskError(
+            f"an object of {size / 2**20:,.1f} MiB does not fit into the object store, and not on disk either "
+            f"({error.strerror}: {os.path.dirname(path)}): free some space there, drop refs you no longer need (del), "
+            "or start with shoal.init(object_spilling_directory=…) on a larger disk"
+        ) from error
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+def copy(segment: int, start: int, size: int, path: str) -> None:
+    """Write what lies in a segment (a descriptor) to a new file. Raises OutOfDiskError."""
+    with _writing(path, size) as fd:
+        at = start
+        while at < start + size:
+            sent = os.sendfile(fd, segment, at, min(CHUNK, start + size - at))
+            if not sent:
+                raise OSError(5, "the memory ends early")
+            at += sent
+
+
+def write(path: str, table: Sequence[tuple[int, int]], parts: Sequence[Any]) -> None:
+    """Write a value's parts at their offsets to a new file. Raises OutOfDiskError."""
+    size = max((offset + length for offset, length in table), default=0)
+    with _writing(path, size) as fd:
+        for (offset, length), part in zip(table, parts, strict=True):
+            view = memoryview(part).cast("B") if length else memoryview(b"")
+            at = 0
+            while at < length:
+                at += os.pwrite(fd, view[at : at + CHUNK], offset + at)
+
+
+def open_map(path: str, access: int) -> mmap.mmap:
+    """The file's contents mapped; raises Vanished where it is gone."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise Vanished(path) from None
+    try:
+        return mmap.mmap(fd, 0, access=access)
+    finally:
+        os.close(fd)
