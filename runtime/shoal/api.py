@@ -150,7 +150,7 @@ def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
     """End an actor at once: its running and queued calls raise ActorDiedError."""
     if not isinstance(actor, ActorHandle):
         raise ShoalValueError(f"kill() takes an actor's handle, not {type(actor).__name__}; cancel() is for tasks")
-    _engine_of(actor._ref).kill(actor._ref.binary())
+    _engine_of(actor._ref).kill(actor._ref.binary(), not no_restart)
 
 
 def _engine_of(first: ObjectRef[Any], *others: ObjectRef[Any]) -> Any:

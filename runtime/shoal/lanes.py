@@ -81,6 +81,8 @@ class _Route:
         """Calls of ours that went the hub's way."""
         self.held: list[Call] | None = None
         """Calls that wait for word of a worker that died."""
+        self.shut_at = -1
+        """Calls that had gone the hub's way when it was last shut: an offer that knows of no later one is stale."""
 
 
 class Lanes:
@@ -236,6 +238,12 @@ class Lanes:
                 lane.when_clear(lambda: self._to_hub(call, before))
         self._link.nudge()
 
+    def shut_route(self, actor: bytes) -> None:
+        """The actor's end is on its way to the hub: what comes after goes that way too, until the next offer."""
+        with self._shield, self._lock:
+            route = self._routes.setdefault(actor, _Route())
+            route.open, route.shut_at = False, route.posted
+
     # what the hub says
 
     def take_message(self, message: Message) -> bool:
@@ -312,7 +320,7 @@ class Lanes:
 
     def _offered(self, actor: bytes, worker: int, dealt: int, sent: int) -> None:
         route = self._routes.get(actor)
-        if route is None or route.held is not None or dealt != route.posted:
+        if route is None or route.held is not None or dealt != route.posted or dealt <= route.shut_at:
             return
         lane = self._lane_to(worker)
         if lane is None:

@@ -36,6 +36,9 @@ class Kind(NamedTuple):
     """What becomes of a generator's items: "stream" and "dynamic" as in num_returns, "" they fill its refs."""
     ahead: int = 0
     """Items of a stream that nobody has taken yet, at most; 0 for any number."""
+    restarts: int = 0
+    retry_on: bool | bytes = False
+    """See `engines.base.Work`."""
 
 
 class Run(NamedTuple):

@@ -231,6 +231,8 @@ class Worker:
             self._environments.tell(*message[1:])
         elif tag == "interrupt":
             self._interrupt(message[1])
+        elif tag == "cancel":
+            self._cancel_call(message[1])
         elif tag == "close":
             self._incoming.close_lease(message[1], self._queue)
         elif tag == "take_back":
@@ -295,6 +297,12 @@ class Worker:
             elif self._running == task:
                 self._interrupted = task
                 signal.pthread_kill(self._main, signal.SIGINT)
+
+    def _cancel_call(self, task: bytes) -> None:
+        """An actor's call that nobody waits for any more: it does not start, and goes on if it has."""
+        with self._lock:
+            if any(run.task == task for run in self._queue):
+                self._cancelled.add(task)
 
     def _wants_interrupt(self) -> bool:
         """In the signal handler: raise only in the task that is meant."""

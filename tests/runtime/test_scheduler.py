@@ -10,9 +10,9 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from shoal.scheduler import commands as cmd
 from shoal.scheduler import events as ev
@@ -28,18 +28,20 @@ ENVS = ("", "", "red", "blue")
 """Runtime environments, with none twice as likely."""
 
 
-def kind(name: str, role: str = "task", cpus: float = 1, returns: int = 1, retries: int = 0) -> Kind:
-    key = f"{name}-{role}-{cpus}-{returns}-{retries}".encode()
+def kind(name: str, role: str = "task", cpus: float = 1, returns: int = 1, retries: int = 0,
+         restarts: int = 0) -> Kind:  # fmt: skip
+    key = f"{name}-{role}-{cpus}-{returns}-{retries}-{restarts}".encode()
     held = shape_of({}) if role == "actor" else ()
-    return Kind(key, key, name, role, shape_of({"CPU": cpus}) if role != "method" else (), held, returns, retries)
+    shape = shape_of({"CPU": cpus}) if role != "method" else ()
+    return Kind(key, key, name, role, shape, held, returns, retries, restarts=restarts)
 
 
 TASKS = [
     kind("plain"), kind("free", cpus=0), kind("half", cpus=0.5), kind("wide", cpus=2),
     kind("pair", returns=2), kind("none", returns=0), kind("stubborn", retries=2),
 ]  # fmt: skip
-CLASS = kind("Actor", "actor")
-METHOD = kind("Actor.method", "method")
+CLASSES = [kind("Actor", "actor"), kind("Phoenix", "actor", restarts=2), kind("Cat", "actor", restarts=-1)]
+METHODS = [kind("once", "method"), kind("stubborn", "method", retries=2), kind("endless", "method", retries=-1)]
 
 
 class World(RuleBasedStateMachine):
@@ -65,7 +67,12 @@ class World(RuleBasedStateMachine):
         self.actors: list[bytes] = []
         self.failed: set[bytes] = set()
         self.left: set[int] = set()
-        self.do(*(ev.KindDefined(replace(k)) for k in [*TASKS, CLASS, METHOD]))
+        self.sent: dict[tuple[int, int], list[bytes]] = {}
+        self.retried: set[bytes] = set()
+        self.kept: set[bytes] = set()
+        self.forgotten: set[bytes] = set()
+        self.asked_lost: list[tuple[int, int]] = []
+        self.do(*(ev.KindDefined(replace(k)) for k in [*TASKS, *CLASSES, *METHODS]))
         self.do(*(ev.ClientJoined(d) for d in DRIVERS))
         self.scheduler.fill_pool()
         self.do()
@@ -82,7 +89,9 @@ class World(RuleBasedStateMachine):
                 self.starting.append(worker)
                 self.envs[worker] = env
             case cmd.Run(worker, task):
-                assert not self.ended[task], "run after its end"
+                assert not self.ended[task] or self.submitted[task].role == "actor", "run after its end"
+                assert task not in self.forgotten, "run without its arguments"
+                self.check_order(worker, task)
                 assert all(task not in queue for queue in self.workers.values()), "with two workers at once"
                 deps = self.scheduler.tasks[task].deps
                 assert all(self.scheduler.objects.table[d].ready for d in deps), "run before its arguments"
@@ -95,11 +104,19 @@ class World(RuleBasedStateMachine):
                 self.doomed.add(worker)
             case cmd.StopWorker(worker):
                 self.stopping.add(worker)
-            case cmd.TaskEnded(task, error):
+            case cmd.TaskEnded(task, error, keep):
                 self.ended[task] += 1
                 assert self.ended[task] == 1, "ended twice"
+                if keep:
+                    self.kept.add(task)
                 if error:
                     self.failed.add(task)
+            case cmd.Forget(task):
+                assert task not in self.forgotten, "forgotten twice"
+                self.forgotten.add(task)
+            case cmd.LaneLost(client, worker):
+                assert client not in self.left
+                self.asked_lost.append((client, worker))
             case cmd.Free(object_id):
                 self.freed.add(object_id)
             case cmd.Deliver(client, object_id):
@@ -107,6 +124,14 @@ class World(RuleBasedStateMachine):
                 self.delivered[object_id] += 1
             case _:
                 pass
+
+    def check_order(self, worker: int, task: bytes) -> None:
+        """The calls of one caller go to one process in their order, but for those that are repeated after an error."""
+        record = self.scheduler.tasks[task]
+        if record.kind.role == "method" and task not in self.retried:
+            sent = self.sent.setdefault((worker, record.client), [])
+            assert not sent or sent[-1] < task, "a later call of the caller went before"
+            sent.append(task)
 
     def new_id(self) -> bytes:
         self.count += 1
@@ -130,6 +155,21 @@ class World(RuleBasedStateMachine):
         return [o for o, c in self.objects.items() if c == client]
 
     # what may happen
+
+    @initialize(k=st.sampled_from([None, *CLASSES[1:]]), calls=st.lists(st.sampled_from(METHODS), max_size=4))
+    def begins_with_an_actor_at_work(self, k: Kind | None, calls: list[Kind]) -> None:
+        if k is None:
+            return
+        actor = self.new_id()
+        self.actors.append(actor)
+        self.objects[actor] = DRIVERS[0]
+        self.submit(k, DRIVERS[0], actor=actor)
+        worker = self.starting.pop(0)
+        self.workers[worker] = []
+        self.do(ev.WorkerReady(worker))
+        self.finish(worker)
+        for call in calls:
+            self.submit(call, DRIVERS[0], actor=actor)
 
     @precondition(lambda self: self.drivers())
     @rule(data=st.data(), k=st.sampled_from(TASKS), env=st.sampled_from(ENVS))
@@ -158,22 +198,26 @@ class World(RuleBasedStateMachine):
         return [w for w, queue in self.workers.items() if queue and w not in self.doomed]
 
     @precondition(lambda self: self.busy())
-    @rule(data=st.data(), good=st.booleans(), seconds=st.sampled_from([0.00001, 0.001, 1.0]))
-    def finishes(self, data: Any, good: bool, seconds: float) -> None:
+    @rule(data=st.data(), how=st.sampled_from(["ok", "ok", "error", "retry", "exit"]),
+          seconds=st.sampled_from([0.00001, 0.001, 1.0]))  # fmt: skip
+    def finishes(self, data: Any, how: str, seconds: float) -> None:
         worker = data.draw(st.sampled_from(self.busy()))
-        self.finish(worker, good, seconds)
+        self.finish(worker, how, seconds)
 
-    def finish(self, worker: int, good: bool = True, seconds: float = 0.001) -> None:
+    def finish(self, worker: int, how: str = "ok", seconds: float = 0.001) -> None:
         task = self.workers[worker][0]
         if worker in self.blocked:
             self.unblock(worker)
         self.workers[worker].pop(0)
         record = self.scheduler.tasks.get(task)
         cancelled = record is not None and record.cancelled
-        outcome = "cancelled" if cancelled else "ok" if good else "error"
         k = self.submitted[task]
+        how = "error" if how == "exit" and k.role == "task" else how
+        outcome = "cancelled" if cancelled else how
         self.starts[task] += 1
-        self.do(ev.Finished(worker, task, outcome, ((),) * k.returns, seconds, None if good else "ValueError"))
+        if outcome == "retry":
+            self.retried.add(task)
+        self.do(ev.Finished(worker, task, outcome, ((),) * k.returns, seconds, None if how == "ok" else "ValueError"))
 
     @precondition(lambda self: bool([w for w in self.busy() if w not in self.blocked]))
     @rule(data=st.data(), nested=st.booleans())
@@ -216,6 +260,11 @@ class World(RuleBasedStateMachine):
     def dies(self, data: Any) -> None:
         self.bury(data.draw(st.sampled_from(sorted(self.workers))))
 
+    @precondition(lambda self: self.asked_lost)
+    @rule()
+    def says_that_nothing_was_lost(self) -> None:
+        self.do(ev.Lost(*self.asked_lost.pop(0), ()))
+
     @precondition(lambda self: self.doomed & set(self.workers) or self.stopping & set(self.workers))
     @rule()
     def is_ended(self) -> None:
@@ -257,28 +306,30 @@ class World(RuleBasedStateMachine):
         self.do(ev.Released(client, (object_id,)))
 
     @precondition(lambda self: self.drivers())
-    @rule(data=st.data(), env=st.sampled_from(ENVS))
-    def makes_an_actor(self, data: Any, env: str) -> None:
+    @rule(data=st.data(), k=st.sampled_from(CLASSES), env=st.sampled_from(ENVS))
+    def makes_an_actor(self, data: Any, k: Kind, env: str) -> None:
         client = data.draw(st.sampled_from(self.drivers()))
+        values = [o for o in self.held(client) if o not in self.actors]
+        deps = tuple(data.draw(st.lists(st.sampled_from(values), max_size=1))) if values else ()
         actor = self.new_id()
         self.actors.append(actor)
         self.objects[actor] = client
-        self.submit(CLASS, client, actor=actor, env=env)
+        self.submit(k, client, deps, actor=actor, env=env)
 
     @precondition(lambda self: self.actors and self.drivers())
-    @rule(data=st.data())
-    def calls_an_actor(self, data: Any) -> None:
+    @rule(data=st.data(), k=st.sampled_from(METHODS))
+    def calls_an_actor(self, data: Any, k: Kind) -> None:
         actor = data.draw(st.sampled_from(self.actors))
         client = data.draw(st.sampled_from(self.drivers()))
         mine = self.held(client)
         deps = tuple(data.draw(st.lists(st.sampled_from([o for o in mine if o not in self.actors] or [b""]),
                                         max_size=1))) if mine else ()  # fmt: skip
-        self.submit(METHOD, client, tuple(d for d in deps if d), actor=actor)
+        self.submit(k, client, tuple(d for d in deps if d), actor=actor)
 
     @precondition(lambda self: self.actors)
-    @rule(data=st.data())
-    def kills_an_actor(self, data: Any) -> None:
-        self.do(ev.ActorKilled(data.draw(st.sampled_from(self.actors)), "a test"))
+    @rule(data=st.data(), restart=st.booleans())
+    def kills_an_actor(self, data: Any, restart: bool) -> None:
+        self.do(ev.ActorKilled(data.draw(st.sampled_from(self.actors)), "a test", restart))
 
     @precondition(lambda self: len(self.left) < len(DRIVERS))
     @rule(data=st.data(), really=st.integers(0, 9))
@@ -287,6 +338,7 @@ class World(RuleBasedStateMachine):
             return
         driver = data.draw(st.sampled_from(self.drivers()))
         self.left.add(driver)
+        self.asked_lost = [(c, w) for c, w in self.asked_lost if c != driver]
         for object_id in self.held(driver):
             del self.objects[object_id]
         self.do(ev.ClientLeft(driver))
@@ -311,7 +363,9 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def every_task_is_somewhere(self) -> None:
-        for task in self.submitted:
+        for task, k in self.submitted.items():
+            if k.role == "actor" and self.ended[task]:
+                continue  # it may be made again
             assert (task in self.scheduler.tasks) != bool(self.ended[task]), "lost, or ended and still there"
 
     @invariant()
@@ -326,7 +380,11 @@ class World(RuleBasedStateMachine):
         for number, queue in self.workers.items():
             worker = self.scheduler.workers[number]
             if number not in self.doomed and number not in self.stopping:
-                assert list(worker.running) == queue
+                # Nobody waits for a call that was cancelled, though its actor may be at it still.
+                assert list(worker.running) == [t for t in queue if not self.is_dropped(t)]
+
+    def is_dropped(self, task: bytes) -> bool:
+        return self.submitted[task].role == "method" and task in self.cancelled and bool(self.ended[task])
 
     def teardown(self) -> None:
         """Let everything finish: nothing may be stuck, and nothing may be left."""
@@ -335,6 +393,8 @@ class World(RuleBasedStateMachine):
                 worker = self.starting.pop()
                 self.workers[worker] = []
                 self.do(ev.WorkerReady(worker))
+            elif self.asked_lost:
+                self.says_that_nothing_was_lost()
             elif any(self.asked_back.get(w) for w in self.workers):
                 self.give_back(next(w for w in self.workers if self.asked_back.get(w)))
             elif (self.doomed | self.stopping) & set(self.workers):
@@ -349,7 +409,8 @@ class World(RuleBasedStateMachine):
         assert not stuck, f"never run: {stuck}"
         for task, k in self.submitted.items():
             assert self.ended[task] == 1
-            assert self.starts[task] <= k.retries + 1, f"{k.name} was started {self.starts[task]} times"
+            most = k.restarts if k.role == "actor" else k.retries
+            assert most < 0 or self.starts[task] <= most + 1, f"{k.name} was started {self.starts[task]} times"
         for object_id, client in list(self.objects.items()):
             self.do(ev.Released(client, (object_id,)))
         held = {c for w in self.workers for c in (w,)}
@@ -361,7 +422,42 @@ class World(RuleBasedStateMachine):
         alive = [a for a in self.scheduler.actors.table.values() if a.state == ALIVE]
         assert not alive, "an actor without handles lives on"
         assert all(a.state == DEAD for a in self.scheduler.actors.table.values())
+        assert self.kept <= self.forgotten, "the arguments of a dead actor's constructor are kept"
 
 
 World.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
 TestWorld = World.TestCase
+
+
+STEPS = ["call once", "call stubborn", "call endless", "dies", "is killed", "starts", "ok", "retry", "error", "exit"]
+
+
+@given(k=st.sampled_from(CLASSES[1:]), steps=st.lists(st.sampled_from([*STEPS[:6], *STEPS]), max_size=25))
+@settings(max_examples=200)
+def test_an_actor_through_its_crashes(k: Kind, steps: list[str]) -> None:
+    """The same world with nothing in it but one actor and two callers, so that crashes meet many calls."""
+    world = World()
+    world.begins_with_an_actor_at_work(k, [])
+    actor = world.actors[0]
+    for number, step in enumerate(steps):
+        working = world.busy()
+        if step.startswith("call"):
+            call = next(m for m in METHODS if m.name == step.removeprefix("call "))
+            world.submit(call, DRIVERS[number % 2], actor=actor)
+        elif step == "dies" and working:
+            world.bury(working[0])
+        elif step == "is killed":
+            world.do(ev.ActorKilled(actor, "a test", True))
+            if world.doomed & set(world.workers):
+                world.is_ended()
+        elif step == "starts" and world.starting:
+            worker = world.starting.pop(0)
+            world.workers[worker] = []
+            world.do(ev.WorkerReady(worker))
+        elif step in ("ok", "retry", "error", "exit") and working:
+            first = world.workers[working[0]][0]
+            world.finish(working[0], "ok" if world.submitted[first].role == "actor" else step)
+        world.resources_balance()
+        world.every_task_is_somewhere()
+        world.workers_agree()
+    world.teardown()

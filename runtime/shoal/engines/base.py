@@ -35,6 +35,11 @@ class Work:
     resources: dict[str, float] = field(default_factory=dict)
     returns: int = 1
     retries: int = 0
+    """How often it is repeated; of a method, when its actor's process dies and is made anew."""
+    retry_on: bool | bytes = False
+    """Whether it is repeated also when it raises: any exception, or one of the pickled tuple of classes."""
+    restarts: int = 0
+    """How often an actor is made anew when its process dies; -1 is without end."""
     method: str = ""
     actor_name: str = ""
     namespace: str = ""
@@ -62,7 +67,7 @@ class Work:
         threads = max(1, int(self.resources.get("CPU", 0)))
         return Kind(
             self.function, self.name, self.role, self.returns, self.method, threads, self.retries,
-            self.group, self.concurrency, self.yields, self.ahead,
+            self.group, self.concurrency, self.yields, self.ahead, self.restarts, self.retry_on,
         )  # fmt: skip
 
 
@@ -130,7 +135,7 @@ class Engine(Protocol):
 
     def cancel_cell(self, cell: str, actors_too: bool) -> int: ...
 
-    def kill(self, actor: bytes) -> None: ...
+    def kill(self, actor: bytes, restart: bool = False) -> None: ...
 
     def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str, Methods] | None:
         """A named actor: its id, the id of its class, the class's name and its methods."""

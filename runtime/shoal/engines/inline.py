@@ -278,7 +278,7 @@ class InlineEngine:
     def cancel_cell(self, cell: str, actors_too: bool) -> int:
         return 0
 
-    def kill(self, actor: bytes) -> None:
+    def kill(self, actor: bytes, restart: bool = False) -> None:
         self._end(actor, "it was killed by shoal.kill()")
 
     def _end(self, actor: bytes, reason: str) -> None:

@@ -534,8 +534,10 @@ class LocalEngine:
             self.deliver([(object_id, error) for object_id in call.returns])
         return len(withdrawn)
 
-    def kill(self, actor: bytes) -> None:
-        self.link.post(("kill", actor))
+    def kill(self, actor: bytes, restart: bool = False) -> None:
+        if self.lanes is not None:
+            self.lanes.shut_route(actor)
+        self.link.post(("kill", actor, restart))
 
     def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str, Methods] | None:
         found: tuple[bytes, bytes, str, Methods] | None = self.query("find_actor", name, namespace)

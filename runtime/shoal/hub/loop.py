@@ -97,12 +97,14 @@ class Hub:
             cmd.KillWorker: lambda c: self.supervisor.kill(c.worker),
             cmd.Run: self._run_task,
             cmd.Interrupt: lambda c: self.tell(c.worker, ("interrupt", c.task), urgent=True),
+            cmd.CancelCall: lambda c: self.tell(c.worker, ("cancel", c.task), urgent=True),
             cmd.TakeBack: lambda c: self.tell(c.worker, ("take_back", c.tasks), urgent=True),
             cmd.Deliver: self._deliver,
             cmd.Fail: self._fail,
             cmd.CopyError: self._copy_error,
             cmd.Free: self._free,
             cmd.TaskEnded: self._task_ended,
+            cmd.Forget: self._forget,
             cmd.ActorChanged: lambda c: self.state.actor_changed(c.actor),
         }
         self._lanes = Lanes(self)
@@ -338,7 +340,7 @@ class Hub:
                 Kind(
                     kind, run.function, run.name, run.role, shape_of(resources), shape_of(held), run.returns,
                     run.retries, run.method, actor_name, namespace, detached, run.group,
-                    run.concurrency is not None, run.yields == "stream", wish, plain=plain,
+                    run.concurrency is not None, run.yields == "stream", wish, plain=plain, restarts=run.restarts,
                 )
             )
         )  # fmt: skip
@@ -445,8 +447,8 @@ class Hub:
     def _on_cancel(self, peer: Peer, task: bytes, force: bool, recursive: bool) -> None:
         self._events.append(ev.Cancelled(task, force, recursive))
 
-    def _on_kill(self, peer: Peer, actor: bytes) -> None:
-        self._events.append(ev.ActorKilled(actor, "it was killed by shoal.kill()"))
+    def _on_kill(self, peer: Peer, actor: bytes, restart: bool) -> None:
+        self._events.append(ev.ActorKilled(actor, "it was killed by shoal.kill()", restart))
 
     def _on_linger(self, peer: Peer, seconds: float) -> None:
         self._linger = seconds
@@ -544,7 +546,7 @@ class Hub:
                 del self.values[command.object]
 
     def _fail(self, command: cmd.Fail) -> None:
-        packed = named_error(command.error, command.message)
+        packed = named_error(command.error, command.message, command.about)
         value = ("e", packed.stream, [bytes(b) for b in packed.buffers])
         for object_id in command.objects:
             self.values[object_id] = value
@@ -560,6 +562,10 @@ class Hub:
             self.room.used((command.object,))
             self.memory.freed(value)
 
-    def _task_ended(self, command: cmd.TaskEnded) -> None:
+    def _forget(self, command: cmd.Forget) -> None:
         self._payloads.pop(command.task, None)
+
+    def _task_ended(self, command: cmd.TaskEnded) -> None:
+        if not command.keep:
+            self._payloads.pop(command.task, None)
         self.recorder.ended(command.task, command.error, time.time())

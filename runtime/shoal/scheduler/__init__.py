@@ -5,6 +5,9 @@
     tables.py     the records: tasks, objects, workers, actors
     resources.py  who holds how much of what, in ten-thousandths
     objects.py    who holds which object; when one is ready, failed, freed
-    actors.py     actors and the order of their calls
-    state.py      the tasks: queues, leases, cancel, retries
+    actors.py     the table of actors and the order of their calls
+    lives.py      what becomes of actors: made, restarted, ended
+    cancels.py    cancel of a task, of its children, of a cell
+    placement.py  who runs where: queues, leases, workers
+    state.py      the tasks, from submit to their end; retries
 """

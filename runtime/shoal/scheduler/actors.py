@@ -44,8 +44,12 @@ class Actors:
         if actor is not None and call.client < 0:
             actor.received[call.client] = actor.received.get(call.client, 0) + 1
 
-    def enqueue(self, actor: Actor, task: Task) -> None:
-        actor.mailboxes.setdefault(task.client, deque()).append(task.id)
+    def enqueue(self, actor: Actor, task: Task, front: bool = False) -> None:
+        mailbox = actor.mailboxes.setdefault(task.client, deque())
+        if front:
+            mailbox.appendleft(task.id)
+        else:
+            mailbox.append(task.id)
 
     def sendable(self, actor: Actor, tasks: Mapping[bytes, Task]) -> list[Task]:
         """The calls whose turn it is, taken out of their mailboxes."""
@@ -53,6 +57,8 @@ class Actors:
             return []
         out: list[Task] = []
         for caller in list(actor.mailboxes):
+            if caller in actor.silent:
+                continue
             mailbox = actor.mailboxes[caller]
             while mailbox:
                 task = tasks.get(mailbox[0])

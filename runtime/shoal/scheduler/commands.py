@@ -36,6 +36,13 @@ class Interrupt(NamedTuple):
     task: bytes
 
 
+class CancelCall(NamedTuple):
+    """Drop an actor's call if it has not started; if it has, tell it: only a coroutine is stopped."""
+
+    worker: int
+    task: bytes
+
+
 class TakeBack(NamedTuple):
     """Ask a worker for these tasks, unless it has started them; it answers with `Returned`."""
 
@@ -51,11 +58,12 @@ class Deliver(NamedTuple):
 
 
 class Fail(NamedTuple):
-    """The objects' value is this error, named as in shoal.exceptions."""
+    """The objects' value is this error, named as in shoal.exceptions; `about` is the actor or task it tells of."""
 
     objects: tuple[bytes, ...]
     error: str
     message: str
+    about: bytes = b""
 
 
 class CopyError(NamedTuple):
@@ -72,10 +80,20 @@ class Free(NamedTuple):
 
 
 class TaskEnded(NamedTuple):
-    """A task is over, for the books: `error` is None, or the class name of what it ended with."""
+    """A task is over, for the books: `error` is None, or the class name of what it ended with.
+
+    Its arguments are needed no more, unless `keep`: then `Forget` says so.
+    """
 
     task: bytes
     error: str | None
+    keep: bool = False
+
+
+class Forget(NamedTuple):
+    """An actor will not be made again: its constructor's arguments are needed no more."""
+
+    task: bytes
 
 
 class Lend(NamedTuple):
@@ -129,12 +147,14 @@ Command = (
     | KillWorker
     | Run
     | Interrupt
+    | CancelCall
     | TakeBack
     | Deliver
     | Fail
     | CopyError
     | Free
     | TaskEnded
+    | Forget
     | ActorChanged
     | Lend
     | CloseLease

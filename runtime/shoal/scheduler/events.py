@@ -55,7 +55,11 @@ class EnvironmentFailed(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """A worker is done with a task; `contained` lists, for each return value, the refs inside it."""
+    """A worker is done with a task; `contained` lists, for each return value, the refs inside it.
+
+    `outcome` is "ok", "error", "cancelled", "retry" (an error that retry_exceptions names) or "exit" (the call
+    ended its actor, and `error` says how).
+    """
 
     worker: int
     task: bytes
@@ -121,6 +125,7 @@ class CellCancelled(NamedTuple):
 class ActorKilled(NamedTuple):
     actor: bytes
     reason: str
+    restart: bool = False
 
 
 class NodeAdded(NamedTuple):

@@ -21,8 +21,8 @@ class Lanes:
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
-        self._deaths: dict[int, tuple[str, str, set[int]]] = {}
-        """Workers that died with lanes: the error's name, why, and who has not yet said what was there."""
+        self._deaths: dict[int, tuple[str, str, set[int], bytes]] = {}
+        """Workers that died with lanes: the error's name, why, who has not yet said what was there, the actor."""
 
     # what is told
 
@@ -41,7 +41,7 @@ class Lanes:
                 worker.running[task.id] = None
             parent = scheduler.tasks.get(e.parent) if e.parent is not None else None
             if (parent is not None and parent.cancelled) or e.client not in scheduler.clients:
-                scheduler.cancel(task, force=False)
+                scheduler.cancels.cancel(task, force=False)
         elif not task.lane:
             return
         # Who adopts it will send its values to the hub, and they are the client's; else the client has them.
@@ -98,7 +98,10 @@ class Lanes:
         clients = worker.drivers & scheduler.clients
         if not clients:
             return running
-        self._deaths[worker.id] = (error, reason, clients)
+        self._deaths[worker.id] = (error, reason, clients, worker.actor or b"")
+        actor = scheduler.actors.table.get(worker.actor or b"")
+        if actor is not None:
+            actor.silent |= clients
         scheduler.out.extend(LaneLost(client, worker.id) for client in sorted(clients))
         return [t for t in running if not self._is_waited_for(t, clients)]
 
@@ -109,7 +112,7 @@ class Lanes:
     def lost(self, e: ev.Lost) -> None:
         """What a client had on a lane to a dead worker and that was not answered: the rules of retries are for it."""
         scheduler = self._scheduler
-        error, reason, clients = self._deaths.get(e.worker, ("WorkerCrashedError", "it died", set()))
+        error, reason, clients, actor = self._deaths.get(e.worker, ("WorkerCrashedError", "it died", set(), b""))
         clients.discard(e.client)
         if not clients:
             self._deaths.pop(e.worker, None)
@@ -123,17 +126,19 @@ class Lanes:
             if task.kind.role == "method":
                 scheduler.actors.received(task)
                 if task.id in scheduler.tasks:
-                    scheduler.proceed(task)
+                    scheduler.lives.lost_on_lane(task, begun, reason)
             elif task.id in scheduler.tasks:
                 scheduler.lost_worker(task, error, reason, begun)
+        scheduler.lives.heard(actor, e.client)
 
     def client_left(self, client: int) -> None:
         """What it had on lanes ends with it; a worker that was lent to it may be running something."""
         scheduler = self._scheduler
         for worker_id in scheduler.placement.lending.left(client):
             scheduler.out.append(KillWorker(worker_id))
-        for worker_id, (_, _, clients) in list(self._deaths.items()):
+        for worker_id, (_, _, clients, actor) in list(self._deaths.items()):
             clients.discard(client)
+            scheduler.lives.heard(actor, client)
             if not clients:
                 del self._deaths[worker_id]
         for task in [t for t in scheduler.tasks.values() if t.lane and t.client == client]:

@@ -33,6 +33,7 @@ ENDING = "ending"
 # States of an actor: Ray's names.
 PENDING_CREATION = "PENDING_CREATION"
 ALIVE = "ALIVE"
+RESTARTING = "RESTARTING"
 DEAD = "DEAD"
 
 
@@ -61,6 +62,8 @@ class Kind:
     wish: Wish | None = None
     plain: bool = False
     """May go by a lane."""
+    restarts: int = 0
+    """How often an actor is made anew after a crash; -1 is without end."""
     seconds: float | None = None
     """Measured running time, a moving average; None before the first."""
 
@@ -143,6 +146,12 @@ class Actor:
     kind: Kind
     job: int
     cell: str | None
+    creation: Task
+    """The constructor's; it runs again at each restart."""
+    restarts: int
+    """How many are left; -1 is without end."""
+    born: bool = False
+    arguments_kept: bool = True
     state: str = PENDING_CREATION
     worker: int | None = None
     mailboxes: dict[int, deque[bytes]] = field(default_factory=dict)
@@ -154,3 +163,5 @@ class Actor:
     """By driver, the calls that came the hub's way."""
     sent: dict[int, int] = field(default_factory=dict)
     """By driver, the calls that were sent to its present worker."""
+    silent: set[int] = field(default_factory=set)
+    """Drivers that have not said yet what they had on a lane when its process died: their later calls wait."""

@@ -1,0 +1,256 @@
+"""The lives of actors: made, started anew after a crash, ended; and their calls, which wait for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from shoal.scheduler import events as ev
+from shoal.scheduler.commands import ActorChanged, Forget, KillWorker, StopWorker
+from shoal.scheduler.tables import ACTOR, ALIVE, DEAD, QUEUED, RESTARTING, WAITING, Actor, Object, Task, Worker
+
+if TYPE_CHECKING:
+    from shoal.scheduler.state import Scheduler
+
+
+TELLING = frozenset({"RuntimeEnvSetupError", "ActorUnschedulableError", "ActorPlacementGroupRemoved"})
+"""Errors of an actor's creation that its calls raise by their own names."""
+
+
+class ActorLives:
+    """What becomes of actors. A restart runs the constructor's task again, whose arguments are kept as long as it may.
+
+    Two budgets: a crash costs the actor a restart, and each call that its process had been sent a retry.
+    """
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._actors = scheduler.actors
+        self._objects = scheduler.objects
+        self._out = scheduler.out
+
+    def of(self, task: Task) -> Actor | None:
+        return self._actors.table.get(task.actor or b"")
+
+    # from submit to the end of the constructor
+
+    def expect(self, task: Task) -> None:
+        actor_id = task.actor or b""
+        self._objects.expect(actor_id, task.client)
+        handle: Object = self._objects.table[actor_id]
+        handle.actor = handle.ready = True
+        self._objects.pin(actor_id)  # until its constructor is through
+        if task.kind.detached:
+            self._objects.pin(actor_id)
+        job = 0 if task.kind.detached else task.job
+        self._actors.add(Actor(actor_id, task.kind, job, task.cell, task, task.kind.restarts))
+        self._out.append(ActorChanged(actor_id))
+
+    def place(self, task: Task, worker: Worker) -> None:
+        actor = self._actors.table[task.actor or b""]
+        worker.state, worker.actor = ACTOR, actor.id
+        worker.wish = task.kind.wish
+        self._scheduler.placement.hold(worker, task.kind.held)
+        actor.worker = worker.id
+        actor.sent.clear()
+        self._scheduler.placement.push(worker, task)
+
+    def constructed(self, task: Task, e: ev.Finished) -> None:
+        actor = self._actors.table[task.actor or b""]
+        if actor.state == DEAD:
+            return
+        if e.outcome == "ok":
+            actor.state = ALIVE
+            self._creation_over(actor, None)
+            actor.born = True
+            if actor.restarts == 0:
+                self._let_go(actor)
+            self._out.append(ActorChanged(actor.id))
+            self.send_calls(actor)
+        elif e.outcome == "exit":
+            self.end(actor, e.error or "it ended itself in its constructor", StopWorker)
+        else:
+            self.end(actor, f"its constructor failed: {e.error or 'it was cancelled'}", KillWorker)
+
+    def _creation_over(self, actor: Actor, error: str | None) -> None:
+        task = actor.creation
+        if self._scheduler.tasks.get(task.id) is not task:
+            return
+        if actor.born:  # the books know of its end already
+            del self._scheduler.tasks[task.id]
+        else:
+            self._scheduler.settle(task, (), error)
+        self._objects.unpin(actor.id)
+
+    def _let_go(self, actor: Actor) -> None:
+        """It will not be made again: the constructor's arguments may go."""
+        if actor.arguments_kept:
+            actor.arguments_kept = False
+            for needed in (*actor.creation.deps, *actor.creation.holds):
+                self._objects.unpin(needed)
+            self._out.append(Forget(actor.creation.id))
+
+    # calls
+
+    def submit(self, task: Task) -> None:
+        actor = self.of(task)
+        if actor is None:
+            self._refuse(task, b"", "ActorDiedError", "it ended with its last handle")
+        elif actor.state == DEAD:
+            self._refuse(task, actor.id, actor.error, actor.reason)
+        else:
+            self._objects.pin(actor.id)
+            task.holds = (*task.holds, actor.id)
+            self._actors.enqueue(actor, task)
+            if not task.missing:
+                task.state = QUEUED
+                self.send_calls(actor)
+
+    def _refuse(self, task: Task, actor: bytes, error: str, reason: str) -> None:
+        self._scheduler.fail(task, error, f"{task.kind.name}(): the actor is dead: {reason}", actor)
+
+    def send_calls(self, actor: Actor | None) -> None:
+        if actor is None or actor.worker is None or actor.worker not in self._scheduler.workers:
+            return
+        worker = self._scheduler.workers[actor.worker]
+        callers = set()
+        for task in self._actors.sendable(actor, self._scheduler.tasks):
+            self._scheduler.placement.push(worker, task)
+            if task.client < 0:
+                actor.sent[task.client] = actor.sent.get(task.client, 0) + 1
+                callers.add(task.client)
+        for caller in sorted(callers):
+            self._scheduler.lanes.offer(actor, worker, caller)
+
+    def repeat(self, task: Task) -> None:
+        """Send a call again that raised."""
+        self._again(task)
+        self.send_calls(self.of(task))
+
+    def pending(self, actor_id: bytes, client: int) -> int:
+        """How many calls of this caller are not done."""
+        tasks = self._scheduler.tasks.values()
+        return sum(t.actor == actor_id and t.client == client and t.kind.role == "method" for t in tasks)
+
+    # deaths
+
+    def lost(self, worker: Worker, reason: str) -> None:
+        """Its process died: it is made anew, or ended. What became of its calls comes with `lost_calls`."""
+        actor = self._actors.table.get(worker.actor or b"")
+        if actor is None or actor.state == DEAD:
+            return
+        if actor.restarts == 0 or actor.creation.cancelled:
+            again = f" after {actor.kind.restarts} restarts" if actor.kind.restarts > 0 else ""
+            self.end(actor, f"its process died{again}: {reason}", None)
+            return
+        actor.restarts -= actor.restarts > 0
+        actor.state, actor.worker = RESTARTING, None
+        creation = actor.creation
+        if creation.id not in self._scheduler.tasks:
+            self._scheduler.tasks[creation.id] = creation
+            self._objects.pin(actor.id)
+        self._scheduler.placement.enqueue(creation, front=True)
+        self._out.append(ActorChanged(actor.id))
+
+    def lost_calls(self, worker: Worker, calls: Iterable[bytes], reason: str) -> None:
+        """Those that the hub had sent to a process that died, and of which it has not heard."""
+        actor = self._actors.table.get(worker.actor or b"")
+        found = [t for t in map(self._scheduler.tasks.get, calls) if t is not None and t.kind.role == "method"]
+        repeated = [task for task in found if self._charge(actor, task, reason)]
+        for task in reversed(repeated):
+            self._again(task)
+
+    def lost_on_lane(self, task: Task, begun: bool, reason: str) -> None:
+        """One that its caller had on a lane to a process that died; the last of a caller's comes first."""
+        actor = self.of(task)
+        if actor is None or actor.state == DEAD:
+            self.submit(task)  # which refuses it
+        elif task.cancelled:
+            self._scheduler.fail_cancelled(task)
+        elif not begun or self._charge(actor, task, reason):
+            self._objects.pin(actor.id)
+            task.holds = (*task.holds, actor.id)
+            self._again(task)
+
+    def heard(self, actor_id: bytes, caller: int) -> None:
+        """A driver has said what it had on its lane to the process that died: its later calls may go."""
+        actor = self._actors.table.get(actor_id)
+        if actor is not None:
+            actor.silent.discard(caller)
+            self.send_calls(actor)
+
+    def _charge(self, actor: Actor | None, task: Task, reason: str) -> bool:
+        """For a call that may have run when its actor's process died: whether it is to run again."""
+        if task.cancelled:
+            self._scheduler.fail_cancelled(task)
+        elif actor is None or actor.state == DEAD:
+            self._refuse(task, task.actor or b"", "ActorDiedError", reason)
+        elif task.retries == 0:
+            spent = f" after {task.kind.retries} retries" if task.kind.retries > 0 else ""
+            self._scheduler.fail(
+                task, "ActorUnavailableError",
+                f"{task.kind.name}(): its actor's process died{spent}, and is started anew "
+                f"(max_task_retries has calls repeated): {reason}",
+                actor.id,
+            )  # fmt: skip
+        else:
+            task.retries -= task.retries > 0
+            return True
+        return False
+
+    def _again(self, task: Task) -> None:
+        """Before the later ones of its caller."""
+        task.state, task.worker = WAITING if task.missing else QUEUED, None
+        self._actors.enqueue(self._actors.table[task.actor or b""], task, front=True)
+
+    def exited(self, task: Task, reason: str) -> None:
+        """A call ended its actor: it and all that are queued fail."""
+        actor = self.of(task)
+        if actor is not None and actor.state != DEAD:
+            self.end(actor, reason, StopWorker)
+        if actor is not None:
+            self._refuse(task, actor.id, actor.error, actor.reason)
+
+    def killed(self, e: ev.ActorKilled) -> None:
+        actor = self._actors.table.get(e.actor)
+        if actor is None or actor.state == DEAD:
+            return
+        if not e.restart or actor.restarts == 0:
+            self.end(actor, e.reason, KillWorker)
+        elif actor.worker is not None and actor.state == ALIVE:
+            actor.state = RESTARTING  # its calls wait for the next process from now on
+            self._out.append(KillWorker(actor.worker))
+
+    def unreachable(self, actor_id: bytes) -> None:
+        """The last handle is gone, and no call is left, for calls hold their actor."""
+        actor = self._actors.table.get(actor_id)
+        if actor is not None and actor.state != DEAD:
+            self.end(actor, "its last handle is gone", StopWorker)
+        self._actors.table.pop(actor_id, None)
+
+    def creation_failed(self, task: Task, message: str, error: str = "") -> None:
+        """Its creation came to nothing before it ran."""
+        actor = self._actors.table[task.actor or b""]
+        if error in TELLING:
+            actor.error = error
+        if actor.state != DEAD:
+            self.end(actor, message, KillWorker)
+
+    def end(self, actor: Actor, reason: str, how: type[KillWorker] | type[StopWorker] | None) -> None:
+        """Its calls fail; its process is ended as `how` says (None: it is dead already)."""
+        calls = self._actors.end(actor, reason)
+        self._out.append(ActorChanged(actor.id))
+        self._scheduler.places.creator_ended(actor.id)
+        worker = self._scheduler.workers.get(actor.worker) if actor.worker is not None else None
+        if worker is not None:
+            if how is not None:
+                self._out.append(how(worker.id))
+            calls = [*worker.running, *calls]
+            worker.running.clear()
+        if actor.kind.detached:
+            self._objects.unpin(actor.id)
+        self._creation_over(actor, "ActorDiedError")
+        self._let_go(actor)
+        for task in map(self._scheduler.tasks.get, calls):
+            if task is not None:
+                self._refuse(task, actor.id, actor.error, reason)
