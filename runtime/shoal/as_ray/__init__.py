@@ -66,6 +66,12 @@ class _Loader:
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self._spec  # type: ignore[assignment]  # the import system has put the alias' there
+        # Where a name means something else than the submodule (`placement_group`: the function), the import system is
+        # not to set it anew: what it finds loaded it leaves alone.
+        for name, part in list(sys.modules.items()):
+            parent, _, last = name.rpartition(".")
+            if parent == self._name and getattr(module, last, part) is not part:
+                sys.modules.setdefault("ray" + name[5:], part)
 
 
 def _missing(name: str) -> ModuleNotFoundError:

@@ -4,8 +4,7 @@ Every part loads at first use: `import shoal; shoal.util.queue.Queue()` needs no
 that is not used.
 """
 
-from __future__ import annotations
-
+# No import from __future__ here: its `annotations` would hide the module of that name.
 import importlib
 import sys
 from typing import TYPE_CHECKING, Any

@@ -22,7 +22,7 @@ def dask_get(dsk: Any, keys: Any, *, ray_remote_args: dict[str, Any] | None = No
     """
     graph: dict[Any, GraphNode] = convert_legacy_graph(_mapping(dsk))
     wanted = set(_flat(keys))
-    values = _submit(graph, wanted, api.remote(**(ray_remote_args or {}))(_run_node))
+    values = _submit(graph, wanted, api.remote(_run_node).options(**(ray_remote_args or {})))
     refs = [value for value in values.values() if isinstance(value, ObjectRef)]
     found = dict(zip(refs, api.get(refs), strict=True))
 
