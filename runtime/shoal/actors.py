@@ -10,7 +10,7 @@ from shoal import options as opts
 from shoal import returned
 from shoal.cluster import engine
 from shoal.engines.base import Engine, Methods, Work
-from shoal.exceptions import ActorMethodError, ShoalTypeError, ShoalValueError
+from shoal.exceptions import ActorMethodError, PendingCallsLimitExceeded, ShoalTypeError, ShoalValueError
 from shoal.functions import Definition, work_id
 from shoal.groups import wish_of
 from shoal.refs import ObjectRef
@@ -48,11 +48,18 @@ class MethodSpec(NamedTuple):
     parameters: str
     group: str = ""
     ahead: int | None = None
+    retries: int = 0
+    retry_on: bool | bytes = False
+    """See `engines.base.Work`."""
+    pending: int = -1
+    """How many unfinished calls a process may have of its actor; below 1 for any number."""
 
 
-def _methods(cls: type) -> dict[str, MethodSpec]:
-    """The methods that can be called, by name."""
+def _methods(cls: type, options: dict[str, Any]) -> dict[str, MethodSpec]:
+    """The methods that can be called, by name; `options` are the actor's."""
     found = {}
+    retries = options.get("max_task_retries") or 0
+    pending = options.get("max_pending_calls") or -1
     for name, member in inspect.getmembers(cls, callable):
         if not name.startswith("__") or name == "__call__" and "__call__" in cls.__dict__:
             bound = isinstance(inspect.getattr_static(cls, name), (staticmethod, classmethod))
@@ -62,6 +69,9 @@ def _methods(cls: type) -> dict[str, MethodSpec]:
                 spell(member, drop_self=not bound),
                 own.get("concurrency_group") or "",
                 own.get("_generator_backpressure_num_objects"),
+                retries if own.get("max_task_retries") is None else own["max_task_retries"],
+                opts.retry_on(own),
+                pending,
             )
     return found
 
@@ -142,20 +152,21 @@ class ActorClass:
         function = self._definition.id()
         work = self._work(function, name, namespace)
         actor = here.create_actor(work, args, kwargs)
-        return ActorHandle(ObjectRef._made(actor, here), self.__name__, function, _methods(self.__wrapped__))
+        return ActorHandle(ObjectRef._made(actor, here), self.__name__, function, _methods(self.__wrapped__, options))
 
     def _work(self, function: bytes, name: str, namespace: str) -> Work:
         demand = opts.resources(self._options, 1.0)
         # As in Ray: one CPU to be placed and none while it lives, unless num_cpus says otherwise.
         held = opts.resources(self._options, 0.0)
         detached = self._options.get("lifetime") == "detached"
-        methods = _methods(self.__wrapped__)
+        methods = _methods(self.__wrapped__, self._options)
+        restarts = self._options.get("max_restarts") or 0
         concurrency = _concurrency(self.__wrapped__, self._options, methods)
         wish = wish_of(self._options, f"actor {self.__name__}", held, demand)
         return Work(
             id=work_id(
                 function, "actor", name, namespace, sorted(demand.items()), sorted(held.items()), detached,
-                concurrency, wish,
+                concurrency, wish, restarts,
             ),
             function=function,
             name=self.__name__,
@@ -171,6 +182,7 @@ class ActorClass:
             concurrency=concurrency,
             runtime_env=self._options.get("runtime_env"),
             wish=wish,
+            restarts=restarts,
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -245,6 +257,12 @@ class ActorMethod:
             made = handle._made[self._key] = self._make()
         work, check = made
         check_call(check, args, kwargs)
+        most = handle._methods[self._name].pending
+        if most > 0 and handle._ref._engine.pending_calls(handle._ref.binary()) >= most:
+            raise PendingCallsLimitExceeded(
+                f"the actor {handle._class} has {most} unfinished calls of this process, and max_pending_calls={most}: "
+                "wait for some of them"
+            )
         refs = handle._ref._engine.call(handle._ref.binary(), work, args, kwargs)
         if len(refs) == 1:
             return refs[0]
@@ -260,15 +278,19 @@ class ActorMethod:
         )
         group = options.get("concurrency_group") or spec.group
         label = options.get("name")
+        retries = spec.retries if options.get("max_task_retries") is None else options["max_task_retries"]
+        retry_on = spec.retry_on if options.get("retry_exceptions") is None else opts.retry_on(options)
         work = Work(
-            id=work_id(handle._function, "method", self._name, sorted(values.items()), label, group),
+            id=work_id(handle._function, "method", self._name, sorted(values.items()), label, group, retries, retry_on),
             function=handle._function,
             name=label or f"{handle._class}.{self._name}",
             role="method",
             blob=lambda: b"",
             method=self._name,
             group=group,
-            plain=_PLAIN.issuperset(options) and returned.is_plain(values),
+            retries=retries,
+            retry_on=retry_on,
+            plain=_PLAIN.issuperset(options) and not (retries or retry_on) and returned.is_plain(values),
             **values,
         )
         return work, checker(self._name, spec.parameters)

@@ -103,3 +103,9 @@ def error_value(error: BaseException, name: str) -> Value:
     except SerializationError as second:
         packed = named_error("TaskError", str(second))
     return ("e", packed.stream, [bytes(b) for b in packed.buffers]), packed.contained
+
+
+def wants_retry(kind: Kind, error: BaseException) -> bool:
+    """Whether retry_exceptions names it."""
+    which = kind.retry_on
+    return which if isinstance(which, bool) else isinstance(error, unpack(which))

@@ -148,9 +148,10 @@ class RemoteFunction(Generic[P, R]):
         retries = options.get("max_retries")
         name = options.get("name") or self.__name__  # type: ignore[attr-defined]
         retries = RETRIES if retries is None else retries
+        retry_on = opts.retry_on(options)
         wish = wish_of(options, f"{name}()", demand)
         made = Work(
-            id=work_id(function, name, sorted(demand.items()), sorted(values.items()), retries, wish),
+            id=work_id(function, name, sorted(demand.items()), sorted(values.items()), retries, retry_on, wish),
             function=function,
             name=name,
             role="task",
@@ -158,6 +159,7 @@ class RemoteFunction(Generic[P, R]):
             captured=self._definition.captured,
             resources=demand,
             retries=retries,
+            retry_on=retry_on,
             runtime_env=options.get("runtime_env"),
             plain=_PLAIN.issuperset(options) and returned.is_plain(values) and wish is None,
             wish=wish,

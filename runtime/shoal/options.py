@@ -14,6 +14,7 @@ from typing import Any
 from shoal.exceptions import ShoalTypeError, ShoalValueError
 from shoal.labels import check_fallback, check_selector
 from shoal.runtime_env import RuntimeEnv, checked
+from shoal.serial import pack
 from shoal.strategies import check_gpus, check_group, check_index, check_strategy
 
 Check = Callable[[str, Any], Any]
@@ -205,6 +206,12 @@ def check(role: str, options: Mapping[str, Any], later: bool = False) -> dict[st
             raise ShoalValueError(f"{name} belongs to the decorator, as in @shoal.remote({name}=…), not to .options()")
         found[name] = None if value is None else valid[name](name, value)
     return found
+
+
+def retry_on(options: Mapping[str, Any]) -> bool | bytes:
+    """`retry_exceptions` as it travels: the hub, which knows none of the user's classes, does not look inside."""
+    classes = options.get("retry_exceptions") or False
+    return classes if isinstance(classes, bool) else pack(classes, "retry_exceptions", in_band=True).stream
 
 
 def name_of(what: str, value: Any) -> str:

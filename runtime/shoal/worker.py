@@ -25,7 +25,7 @@ from shoal import assigned, context, current
 from shoal.engines.local import LocalEngine
 from shoal.environment import Environments
 from shoal.exceptions import ClusterDiedError
-from shoal.execution import Execution, Value, error_value
+from shoal.execution import Execution, Value, error_value, wants_retry
 from shoal.incoming import Incoming
 from shoal.lane import lane_path
 from shoal.output import OutputPipes
@@ -178,6 +178,8 @@ class Worker:
             outcome, error_name = "error", type(error).__name__
             if kind.role == "actor":
                 error_name = f"{type(error).__name__}: {error}"
+            elif kind.retry_on and wants_retry(kind, error):
+                outcome = "retry"
             values = [error_value(error, kind.name)] * max(1, kind.returns)
         self._running = None
         self._cancelled.discard(run.task)
@@ -195,7 +197,7 @@ class Worker:
         results = [v for v, _ in values]
         at_once = not self._queue or not kind.retries
         if run.lane is not None:
-            lean = outcome != "cancelled" and all(v[0] in "ie" and not refs for v, refs in values)
+            lean = outcome in ("ok", "error") and all(v[0] in "ie" and not refs for v, refs in values)
             if self._incoming.end(run, lean):
                 answer = ("done", run.task, outcome, results, started, ended, error)
                 self._incoming.answer(run, answer, at_once)

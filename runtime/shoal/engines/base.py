@@ -137,6 +137,9 @@ class Engine(Protocol):
 
     def kill(self, actor: bytes, restart: bool = False) -> None: ...
 
+    def pending_calls(self, actor: bytes) -> int:
+        """How many calls of this process the actor has not finished."""
+
     def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str, Methods] | None:
         """A named actor: its id, the id of its class, the class's name and its methods."""
 

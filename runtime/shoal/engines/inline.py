@@ -288,6 +288,9 @@ class InlineEngine:
             if self._names.get((record.work.namespace, record.work.actor_name)) == actor:
                 del self._names[record.work.namespace, record.work.actor_name]
 
+    def pending_calls(self, actor: bytes) -> int:
+        return 0
+
     def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str, Methods] | None:
         actor = self._names.get((namespace, name))
         if actor is None:

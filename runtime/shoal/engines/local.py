@@ -539,6 +539,9 @@ class LocalEngine:
             self.lanes.shut_route(actor)
         self.link.post(("kill", actor, restart))
 
+    def pending_calls(self, actor: bytes) -> int:
+        return int(self.query("pending_calls", actor, self._client))
+
     def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str, Methods] | None:
         found: tuple[bytes, bytes, str, Methods] | None = self.query("find_actor", name, namespace)
         return found

@@ -30,6 +30,7 @@ class Answers:
             "snapshot": self._snapshot,
             "find_actor": self._find_actor,
             "actor": self._actor,
+            "pending_calls": hub.scheduler.lives.pending,
             "claim_name": self._claim_name,
             "cancel_cell": self._cancel_cell,
             "stop": self._stop,

@@ -1,0 +1,154 @@
+"""Actors that crash, end themselves and are killed, and calls that are repeated."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import shoal
+from shoal.exceptions import ActorDiedError, ActorUnavailableError, PendingCallsLimitExceeded
+
+PATIENCE = 30.0
+
+
+class Counter:
+    def __init__(self, start: int = 0) -> None:
+        self.count = start
+
+    def increase(self) -> int:
+        self.count += 1
+        return self.count
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def die_once(self, mark: str) -> int:
+        """The first time it is run its process dies."""
+        if not os.path.exists(mark):
+            Path(mark).touch()
+            os._exit(1)
+        return self.increase()
+
+    def wait_for(self, path: str) -> bool:
+        while not os.path.exists(path):
+            time.sleep(0.01)
+        return True
+
+
+def once_again(actor: Any) -> int:
+    """The process of an actor that was killed: calls fail until its new one is there."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return int(shoal.get(actor.pid.remote(), timeout=PATIENCE))
+        except ActorUnavailableError:
+            assert time.monotonic() < end
+
+
+@pytest.mark.needs_processes
+def test_an_actor_is_made_anew_as_often_as_max_restarts_says(engine: Any) -> None:
+    actor = shoal.remote(max_restarts=1)(Counter).remote(10)
+    first = shoal.get(actor.pid.remote())
+    assert shoal.get(actor.increase.remote()) == 11
+    os.kill(first, signal.SIGKILL)
+    second = first
+    while second == first:  # a call that was answered before the signal arrived
+        second = once_again(actor)
+    assert shoal.get(actor.increase.remote()) == 11, "the constructor ran again, with its arguments"
+    os.kill(second, signal.SIGKILL)
+    with pytest.raises(ActorDiedError, match="after 1 restarts"):
+        while True:
+            shoal.get(actor.pid.remote(), timeout=PATIENCE)
+
+
+@pytest.mark.needs_processes
+def test_a_call_in_flight_fails_and_says_that_its_actor_comes_back(engine: Any, tmp_path: Path) -> None:
+    actor = shoal.remote(max_restarts=-1)(Counter).remote()
+    with pytest.raises(ActorUnavailableError, match="max_task_retries"):
+        shoal.get(actor.die_once.remote(str(tmp_path / "mark")), timeout=PATIENCE)
+    assert shoal.get(actor.increase.remote(), timeout=PATIENCE) == 1
+
+
+@pytest.mark.needs_processes
+def test_max_task_retries_repeats_calls_in_their_order(engine: Any, tmp_path: Path) -> None:
+    actor = shoal.remote(max_restarts=1, max_task_retries=1)(Counter).remote()
+    refs = [actor.die_once.remote(str(tmp_path / "mark")), *(actor.increase.remote() for _ in range(20))]
+    assert shoal.get(refs, timeout=PATIENCE) == list(range(1, 22))
+
+
+@pytest.mark.needs_processes
+def test_kill_restarts_where_it_is_told_to(engine: Any) -> None:
+    actor = shoal.remote(max_restarts=1)(Counter).remote()
+    first = shoal.get(actor.pid.remote())
+    shoal.kill(actor, no_restart=False)
+    assert once_again(actor) != first
+    shoal.kill(actor)
+    with pytest.raises(ActorDiedError, match="killed"):
+        shoal.get(actor.pid.remote(), timeout=PATIENCE)
+
+
+@pytest.mark.needs_processes
+@pytest.mark.parametrize("which", [True, [ValueError, KeyError]])
+def test_retry_exceptions_of_a_task(engine: Any, tmp_path: Path, which: Any) -> None:
+    @shoal.remote(max_retries=2, retry_exceptions=which)
+    def fails(folder: str, times: int) -> int:
+        number = len(os.listdir(folder))
+        Path(folder, str(number)).touch()
+        if number < times:
+            raise ValueError(number)
+        return number
+
+    few, many = tmp_path / "few", tmp_path / "many"
+    few.mkdir()
+    many.mkdir()
+    assert shoal.get(fails.remote(str(few), 2), timeout=PATIENCE) == 2
+    with pytest.raises(ValueError, match="2"):
+        shoal.get(fails.remote(str(many), 9), timeout=PATIENCE)
+    assert len(os.listdir(many)) == 3
+
+
+@pytest.mark.needs_processes
+def test_an_exception_that_is_not_named_is_not_repeated(engine: Any, tmp_path: Path) -> None:
+    @shoal.remote(max_retries=2, retry_exceptions=[KeyError])
+    def fails() -> None:
+        Path(tmp_path, str(len(os.listdir(tmp_path)))).touch()
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        shoal.get(fails.remote(), timeout=PATIENCE)
+    assert len(os.listdir(tmp_path)) == 1
+
+
+@pytest.mark.needs_processes
+def test_retry_exceptions_of_a_method(engine: Any) -> None:
+    @shoal.remote
+    class Stubborn:
+        def __init__(self) -> None:
+            self.tries = 0
+
+        @shoal.method(max_task_retries=3, retry_exceptions=True)
+        def at_last(self) -> int:
+            self.tries += 1
+            if self.tries < 3:
+                raise ValueError
+            return self.tries
+
+    actor: Any = Stubborn
+    assert shoal.get(actor.remote().at_last.remote(), timeout=PATIENCE) == 3
+
+
+@pytest.mark.needs_processes
+def test_max_pending_calls(engine: Any, tmp_path: Path) -> None:
+    actor = shoal.remote(max_pending_calls=2)(Counter).remote()
+    path = tmp_path / "go"
+    refs = [actor.wait_for.remote(str(path)) for _ in range(2)]
+    with pytest.raises(PendingCallsLimitExceeded, match="max_pending_calls=2"):
+        actor.increase.remote()
+    path.touch()
+    assert shoal.get(refs, timeout=PATIENCE) == [True, True]
+    assert shoal.get(actor.increase.remote(), timeout=PATIENCE) == 1
