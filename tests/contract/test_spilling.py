@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import resource
@@ -241,6 +242,30 @@ def test_threads_that_read_what_another_thread_pushes_out() -> None:
     for reader in readers:
         reader.join()
     assert wrong == []
+
+
+@pytest.mark.usefixtures("small")
+def test_a_process_that_hangs_keeps_what_it_holds_and_holds_nobody_up(tmp_path: Path) -> None:
+    hangs = tmp_path / "hangs"
+
+    @shoal.remote
+    class Holder:
+        def hold(self, refs: list[Any]) -> None:
+            self.refs = refs
+
+        def hang(self) -> None:
+            hangs.touch()
+            ctypes.PyDLL(None).sleep(60)  # no other thread of it runs meanwhile
+
+    holder = Holder.remote()  # type: ignore[attr-defined]
+    refs = [shoal.put(block(20, i)) for i in range(3)]
+    shoal.get(holder.hold.remote(refs))
+    hanging = holder.hang.remote()
+    wait_until(hangs.exists)
+    refs.append(shoal.put(block(20, 3)))
+    assert shoal.wait([hanging], timeout=0) == ([], [hanging])
+    assert [int(shoal.get(ref)[0]) for ref in refs] == list(range(4))
+    shoal.kill(holder)
 
 
 # memory that is idle in one process and wanted by another
