@@ -30,9 +30,10 @@ from shoal.config import (
     spill_option,
 )
 from shoal.engines.base import Engine, Output
-from shoal.engines.local import LocalEngine, connect
+from shoal.engines.local import LocalEngine
 from shoal.exceptions import ClusterDiedError, ClusterError, ClusterNotFoundError, EngineUnavailable, ShoalValueError
 from shoal.labels import node_labels
+from shoal.link import connect
 from shoal.shield import Shield
 from shoal.wire import PROTOCOL, check_peer, encode
 

@@ -135,11 +135,16 @@ class Incoming:
             sock.close()
             return None
         lane = IncomingLane(sock)
-        self._link.add_source(lane.fd, lambda: self._read(lane))
+        self._link.add_source(lane.fd, lambda: self._read_lane(lane))
         return lane
 
-    def _read(self, lane: IncomingLane) -> None:
-        for message in lane.receive():
+    def _read_lane(self, lane: IncomingLane) -> None:
+        self._read(lane)
+
+    def _read(self, lane: IncomingLane) -> bool:
+        """False when there was nothing."""
+        messages = lane.receive()
+        for message in messages:
             tag = message[0]
             if tag == "run":
                 self._take_run(lane, message)
@@ -153,6 +158,13 @@ class Incoming:
             if self._lanes.get(lane.client) is lane:
                 del self._lanes[lane.client]
             lane.close()
+        return bool(messages)
+
+    def read_all(self) -> None:
+        """Take what lies on all lanes; called by the thread that reads."""
+        for lane in list(self._lanes.values()):
+            while not lane.ended and self._read(lane):
+                pass
 
     def _take_run(self, lane: IncomingLane, message: Message) -> None:
         lane.received += 1

@@ -101,6 +101,8 @@ class Lanes:
         self._routes: dict[bytes, _Route] = {}
         self._seconds: dict[bytes, float] = {}
         self._calls: dict[bytes, Call] = {}
+        self.held: dict[bytes, Call] = {}
+        """Calls of actors that the hub is not yet told of, and no worker: whoever speaks of one waits."""
         self._unsent: dict[Lane, None] = {}
         self._records: list[tuple[Any, ...]] = []
         self._records_since = 0.0
@@ -169,6 +171,20 @@ class Lanes:
         self._link.append(self._client.submission(call, before))
         self._link.kick()
 
+    # Calls that wait until they may go to the hub keep what they need, as those on a lane do.
+
+    def _hold(self, call: Call) -> None:
+        self.held[call.task] = call
+        for object_id in (*call.deps, *call.holds, call.actor or b""):
+            self._client.counts.add_new(object_id)
+
+    def _release(self, call: Call, before: tuple[int, int] = (0, 0)) -> None:
+        del self.held[call.task]
+        self._to_hub(call, before)
+        self._client.release_dropped(call)
+        for object_id in (*call.deps, *call.holds, call.actor or b""):
+            self._client.counts.drop(object_id)
+
     def _fill(self, queue: _Queue) -> None:
         calls, lanes = queue.calls, queue.lanes
         while calls:
@@ -216,12 +232,12 @@ class Lanes:
             route = self._routes.get(actor)
             if route is None:
                 route = self._routes[actor] = _Route()
-            if route.held is not None:
-                route.held.append(call)
-                return
             lane = route.lane
-            if lane is not None and lane.ended:
-                route.held = [call]
+            if lane is not None and lane.ended and route.held is None:
+                route.held = []
+            if route.held is not None:
+                self._hold(call)
+                route.held.append(call)
                 return
             if lean and route.open and lane is not None:
                 self._enter(call)
@@ -235,7 +251,8 @@ class Lanes:
             else:
                 self._unsent.pop(lane, None)
                 before = (lane.worker, lane.total)
-                lane.when_clear(lambda: self._to_hub(call, before))
+                self._hold(call)
+                lane.when_clear(lambda: self._release(call, before))
         self._link.nudge()
 
     def shut_route(self, actor: bytes) -> None:
@@ -354,7 +371,7 @@ class Lanes:
                 held, route.held = route.held, None
                 for call in held or ():
                     route.posted += 1
-                    self._to_hub(call)
+                    self._release(call)
         self._link.kick()
 
     # what comes by a lane

@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from shoal.exceptions import ClusterDiedError, ClusterError
 from shoal.shield import Shield
@@ -376,3 +377,17 @@ class Link:
         self._sources.close()
         os.close(self._kick)
         self._sock.close()
+
+
+def connect(path: Path, deadline: float) -> socket.socket:
+    """A socket to a hub that may still be starting; raises ClusterDiedError at the deadline (monotonic)."""
+    while True:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.connect(str(path))
+            return sock
+        except (FileNotFoundError, ConnectionRefusedError):
+            sock.close()
+            if time.monotonic() > deadline:
+                raise ClusterDiedError(f"nobody listens at {path}") from None
+            time.sleep(0.002)

@@ -293,6 +293,7 @@ class Worker:
 
     def _interrupt(self, task: bytes) -> None:
         """It comes after its task did, so one that is neither here nor running is done."""
+        self._incoming.read_all()  # its client wrote it before it told of it
         with self._lock:
             if any(run.task == task for run in self._queue):
                 self._cancelled.add(task)

@@ -22,7 +22,7 @@ from shoal.engines.away import AWAY, Away
 from shoal.engines.base import Methods, Output, Work
 from shoal.errors import named_error, unpack_error
 from shoal.exceptions import ClusterDiedError, GetTimeoutError
-from shoal.ids import IdMaker, returns
+from shoal.ids import IdMaker, returns, task_of
 from shoal.lanes import Lanes
 from shoal.link import Link
 from shoal.refs import ObjectRef
@@ -212,8 +212,15 @@ class LocalEngine:
             return True
         return False
 
+    def _until_submitted(self, ids: Sequence[bytes]) -> None:
+        """Wait for calls that are held back: a worker's death, or room in its socket, is awaited for moments only."""
+        held = self.lanes.held if self.lanes is not None else {}
+        if held and any(task_of(i) in held for i in ids):
+            self.link.wait(lambda: not any(task_of(i) in held for i in ids))
+
     def _export(self, ids: Sequence[bytes]) -> None:
         """Have the hub know these objects, before it is told of something that holds them."""
+        self._until_submitted(ids)
         for object_id in ids:
             if object_id not in self._private:
                 continue
@@ -515,6 +522,7 @@ class LocalEngine:
 
     def cancel(self, task: bytes, force: bool, recursive: bool) -> None:
         if self.lanes is not None:
+            self._until_submitted([task])
             call = self.lanes.unfinished(task)
             if call is not None and self._withdraw([call]):
                 return
@@ -582,17 +590,3 @@ class LocalEngine:
             self.lanes.close()
         self.store.close()
         self._segments.close()
-
-
-def connect(path: Path, deadline: float) -> socket.socket:
-    """A socket to a hub that may still be starting; raises ClusterDiedError at the deadline (monotonic)."""
-    while True:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            sock.connect(str(path))
-            return sock
-        except (FileNotFoundError, ConnectionRefusedError):
-            sock.close()
-            if time.monotonic() > deadline:
-                raise ClusterDiedError(f"nobody listens at {path}") from None
-            time.sleep(0.002)
