@@ -1,5 +1,21 @@
 """Actors' names where Ray keeps them: `from shoal.actor import ActorHandle`."""
 
+from typing import NoReturn
+
+from shoal import context
 from shoal.actors import ActorClass as ActorClass
 from shoal.actors import ActorHandle as ActorHandle
 from shoal.actors import ActorMethod as ActorMethod
+from shoal.cluster import engine
+from shoal.exceptions import ActorLeaving, ShoalTypeError
+
+
+def exit_actor() -> NoReturn:
+    """End the actor whose code calls this, from its constructor or a method; it is not made anew.
+
+    The call that it is in, and all that wait, raise ActorDiedError. Raises TypeError outside of actors.
+    """
+    task, here = context.get_task(), engine()
+    if task is None or here.query("context", getattr(here, "client", 0), task)["actor"] is None:
+        raise ShoalTypeError("exit_actor() is for the code of an actor: to end one from outside, shoal.kill(handle)")
+    raise ActorLeaving

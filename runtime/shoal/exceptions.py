@@ -155,6 +155,10 @@ class ActorExit(ActorError):
     """Ends an actor from within a coroutine; let it pass."""
 
 
+class ActorLeaving(SystemExit):
+    """What exit_actor() raises outside of coroutines too: no `except Exception` stops it."""
+
+
 class ActorMethodError(ActorError, AttributeError):
     """The actor's class has no method of that name."""
 

@@ -24,7 +24,7 @@ from typing import Any
 from shoal import assigned, context, current
 from shoal.engines.local import LocalEngine
 from shoal.environment import Environments
-from shoal.exceptions import ClusterDiedError
+from shoal.exceptions import ActorLeaving, ClusterDiedError
 from shoal.execution import Execution, Value, error_value, wants_retry
 from shoal.incoming import Incoming
 from shoal.lane import lane_path
@@ -172,6 +172,8 @@ class Worker:
             values = self._execution.results(kind, value)
         except KeyboardInterrupt:
             outcome, values = "cancelled", []
+        except ActorLeaving:
+            outcome, values, error_name = "exit", [], "it called exit_actor()"
         except SystemExit:
             raise
         except BaseException as error:
@@ -189,6 +191,11 @@ class Worker:
         self._report(run, kind, outcome, values, started, ended, error_name)
         if run.lane is not None:
             self._incoming.reported(run)
+        if outcome == "exit":
+            self.engine.link.flush()
+            with self._lock:  # what waits here fails: the hub has ended the actor
+                self._queue.clear()
+                self._ending = True
 
     def _report(
         self, run: Run, kind: Kind, outcome: str, values: list[Value], started: float, ended: float, error: str | None

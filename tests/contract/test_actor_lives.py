@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import shoal
+from shoal.actor import exit_actor
 from shoal.exceptions import ActorDiedError, ActorUnavailableError, PendingCallsLimitExceeded
 
 PATIENCE = 30.0
@@ -152,3 +153,47 @@ def test_max_pending_calls(engine: Any, tmp_path: Path) -> None:
     path.touch()
     assert shoal.get(refs, timeout=PATIENCE) == [True, True]
     assert shoal.get(actor.increase.remote(), timeout=PATIENCE) == 1
+
+
+@pytest.mark.needs_processes
+def test_exit_actor_ends_it_for_good(engine: Any) -> None:
+    @shoal.remote(max_restarts=-1, max_task_retries=-1)
+    class Leaver:
+        def leave(self) -> None:
+            try:
+                exit_actor()
+            except Exception:
+                pass  # it cannot be stopped so
+
+        def stay(self) -> int:
+            return 1
+
+    leaver: Any = Leaver
+    actor = leaver.remote()
+    assert shoal.get(actor.stay.remote(), timeout=PATIENCE) == 1
+    refs = [actor.leave.remote(), actor.stay.remote()]
+    for ref in refs:
+        with pytest.raises(ActorDiedError, match="exit_actor"):
+            shoal.get(ref, timeout=PATIENCE)
+    with pytest.raises(ActorDiedError, match="exit_actor"):
+        shoal.get(actor.stay.remote(), timeout=PATIENCE)
+
+
+@pytest.mark.needs_processes
+def test_exit_actor_of_a_plain_actor_by_its_lane(engine: Any) -> None:
+    class Plain(Counter):
+        def leave(self) -> None:
+            exit_actor()
+
+    actor = shoal.remote(Plain).remote()
+    for _ in range(20):
+        shoal.get(actor.increase.remote(), timeout=PATIENCE)
+    refs = [actor.leave.remote(), *(actor.increase.remote() for _ in range(20))]
+    for ref in refs:
+        with pytest.raises(ActorDiedError, match="exit_actor"):
+            shoal.get(ref, timeout=PATIENCE)
+
+
+def test_exit_actor_is_for_actors(engine: Any) -> None:
+    with pytest.raises(TypeError, match="kill"):
+        exit_actor()
