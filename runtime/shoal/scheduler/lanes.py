@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shoal.scheduler import events as ev
-from shoal.scheduler.commands import KillWorker, LaneAnswered, LaneLost, OfferLane
+from shoal.scheduler.commands import Interrupt, KillWorker, LaneAnswered, LaneLost, OfferLane
 from shoal.scheduler.tables import LENT, PUSHED, Actor, Task, Worker
 
 if TYPE_CHECKING:
@@ -143,9 +143,11 @@ class Lanes:
                 del self._deaths[worker_id]
         for task in [t for t in scheduler.tasks.values() if t.lane and t.client == client]:
             worker = scheduler.workers.get(task.worker or 0)
-            if worker is None or worker.state != LENT:
+            # One that is lent to somebody else by now has given the call back, to nobody.
+            if worker is None or worker.state != LENT or worker.job != client:
                 if worker is not None:
                     worker.running.pop(task.id, None)
+                    scheduler.out.append(Interrupt(worker.id, task.id))
                 scheduler.fail_cancelled(task)
 
     # leases

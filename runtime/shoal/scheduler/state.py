@@ -115,10 +115,10 @@ class Scheduler:
         for actor in [a for a in self.actors.table.values() if a.job == e.client]:
             if actor.state != DEAD:
                 self.lives.end(actor, "the program that made it has ended", KillWorker)
+        self.lanes.client_left(e.client)  # before the rest is cancelled: its workers may be others' by now
         for task in [t for t in self.tasks.values() if t.job == e.client]:
             if not (task.kind.role == "actor" and task.kind.detached):
                 self.cancels.cancel(task, force=True)
-        self.lanes.client_left(e.client)
         self.places.job_ended(e.client)
 
     def _kind_defined(self, e: ev.KindDefined) -> None:

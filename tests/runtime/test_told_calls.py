@@ -1,0 +1,45 @@
+"""Calls on lanes, as the scheduler is told of them, and the deaths around them. `tests/model/` explores the whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shoal.scheduler import commands as cmd
+from shoal.scheduler import events as ev
+from shoal.scheduler.nodes import Node
+from shoal.scheduler.resources import Resources, shape_of, units
+from shoal.scheduler.state import Scheduler
+from shoal.scheduler.tables import LENT, Kind
+
+LEFT, STAYS = -2, -3
+KIND = Kind(b"kind", b"function", "f", "task", shape_of({"CPU": 1}), (), 1, 0, plain=True)
+
+
+def submit(task: bytes, client: int) -> ev.Submitted:
+    return ev.Submitted(task, KIND.id, client, client, None, None, None, (), ())
+
+
+def run(scheduler: Scheduler, task: bytes, client: int) -> None:
+    """Submit a task the hub's way and have the one worker finish it."""
+    scheduler.handle(submit(task, client))
+    scheduler.handle(ev.Finished(1, task, "ok", ((),), 1e-4))
+
+
+def test_a_told_call_ends_with_its_client_though_the_worker_is_lent_to_another() -> None:
+    scheduler = Scheduler(Node("head", Resources(units({"CPU": 1})), 1, {}))
+    scheduler.handle(ev.KindDefined(replace(KIND)), ev.ClientJoined(LEFT), ev.ClientJoined(STAYS))
+    scheduler.fill_pool()
+    scheduler.handle(ev.WorkerReady(1))
+    run(scheduler, b"1" * 16, LEFT)
+    worker = scheduler.workers[1]
+    assert (worker.state, worker.job) == (LENT, LEFT)
+    told = b"2" * 16
+    scheduler.handle(ev.Told(told, KIND.id, LEFT, LEFT, None, None, None, 1, False))
+    # The client dies; the worker, which drops its calls, hears that before the hub does.
+    scheduler.handle(submit(b"3" * 16, STAYS))
+    scheduler.handle(ev.LeaseClosed(1, worker.lease))
+    scheduler.handle(ev.Finished(1, b"3" * 16, "ok", ((),), 1e-4))
+    assert (worker.state, worker.job) == (LENT, STAYS)
+    commands = scheduler.handle(ev.ClientLeft(LEFT))
+    assert told not in scheduler.tasks, "nobody is left to say how it ends"
+    assert not any(isinstance(c, cmd.KillWorker) for c in commands), "the worker is another's by now"
