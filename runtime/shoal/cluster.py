@@ -235,13 +235,13 @@ def start(
     cpus = default_cpus() if cpus is None else cpus
     if cpus < 0 or int(cpus) != cpus:
         raise ShoalValueError(f"num_cpus={cpus} makes no cluster: give a whole number, 0 or more")
-    total = default_memory() if memory is None else memory
+    machine = default_memory()
     settings = Settings(
         name=name or f"{os.getpid()}-{os.urandom(3).hex()}",
         cpus=cpus,
         gpus=default_gpus() if gpus is None else gpus,
-        memory=total,
-        store=int(total * STORE_SHARE) if store is None else store,
+        memory=machine if memory is None else int(memory),
+        store=int(machine * STORE_SHARE) if store is None else store,
         resources=tuple(offered(resources or {}).items()),
         linger=GRACE if linger is None else linger,
         labels=tuple(node_labels(labels or {}).items()),

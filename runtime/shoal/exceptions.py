@@ -11,6 +11,7 @@
     │   ├── ActorUnavailableError    its process died under the call and is started anew
     │   ├── ActorExit                what exit_actor() raises in a coroutine
     │   └── ActorMethodError         (also AttributeError) the actor has no such method; says which it has
+    ├── OutOfProcessesError          every process waits for tasks that need one; says who waits for whom
     ├── PendingCallsLimitExceeded    the actor has as many unfinished calls as max_pending_calls allows
     ├── ObjectLostError              the value of a ref cannot be had any more
     │   ├── ObjectFreedError         it was freed by hand
@@ -161,6 +162,10 @@ class ActorLeaving(SystemExit):
 
 class ActorMethodError(ActorError, AttributeError):
     """The actor's class has no method of that name."""
+
+
+class OutOfProcessesError(ShoalError):
+    """The task cannot have a process: all that the memory allows are held by tasks that wait for it."""
 
 
 class PendingCallsLimitExceeded(ShoalError):

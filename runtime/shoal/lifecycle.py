@@ -23,7 +23,7 @@ ONLY_RAYS = frozenset(
     log_to_driver enable_resource_isolation cgroup_path system_reserved_cpu system_reserved_memory proxy_server_url
     _system_config _temp_dir _metrics_export_port _node_ip_address _driver_object_store_memory _plasma_directory
     _redis_username _redis_password _enable_object_reconstruction _tracing_startup_hook _skip_env_hook _node_name
-    _object_spilling_directory _memory""".split()
+    _object_spilling_directory""".split()
 )
 """Options of Ray's own daemons and of its log files: taken, so that scripts run unchanged, and without effect here."""
 
@@ -95,6 +95,7 @@ def init(
     local_mode: bool = False,
     runtime_env: dict[str, Any] | RuntimeEnv | None = None,
     ignore_reinit_error: bool = False,
+    _memory: int | None = None,
     **others: Any,
 ) -> Context:
     """Start a cluster on this machine, or connect to one.
@@ -103,9 +104,10 @@ def init(
     `local_mode`) runs everything in this thread. `num_cpus` tasks run at once; `object_store_memory` in bytes; objects
     that do not fit go to files in `object_spilling_directory` ("": nowhere, a full store is an error); `nodes` has
     several nodes played on this machine, `[{"num_cpus": 2, "resources": {…}, "labels": {…}}, …]`: the first is the
-    head, and the sizes are given there; `runtime_env` is what all that this program submits runs in. Run
-    again in a notebook with equal arguments it returns the same context; in a script it raises RuntimeError, unless
-    told to ignore that. Options of Ray's dashboard, logs and daemons are taken and have no effect.
+    head, and the sizes are given there; `_memory` in bytes is what tasks may ask for, and bounds the number of
+    processes; `runtime_env` is what all that this program submits runs in. Run again in a notebook with equal arguments
+    it returns the same context; in a script it raises RuntimeError, unless told to ignore that. Options of Ray's
+    dashboard, logs and daemons are taken and have no effect.
     """
     _check(others)
     env = checked(runtime_env) if runtime_env else None
@@ -114,8 +116,8 @@ def init(
         object_store_memory=object_store_memory, object_spilling_directory=object_spilling_directory,
     )  # fmt: skip
     given = {name: value for name, value in sizes.items() if value is not None}
-    arguments = (address, local_mode, repr(given), repr(env))
-    plain = (None, False, repr({}), "None")
+    arguments = (address, local_mode, repr(given), repr(env), _memory)
+    plain = (None, False, repr({}), "None", None)
     here = current.peek()
     if here is not None and here.alive:
         before = _inited.context
@@ -137,7 +139,7 @@ def init(
         spill = object_spilling_directory
         if (others.get("_system_config") or {}).get("automatic_object_spilling_enabled") is False:  # as Ray says it
             spill = ""
-        made = cluster.start(**_offers(given), store=object_store_memory, spill=spill)
+        made = cluster.start(**_offers(given, _memory), store=object_store_memory, spill=spill)
     else:
         for name in given:
             raise ShoalValueError(
@@ -154,13 +156,13 @@ def init(
     return _joined(made.engine, arguments)
 
 
-def _offers(given: dict[str, Any]) -> dict[str, Any]:
+def _offers(given: dict[str, Any], memory: int | None) -> dict[str, Any]:
     """What `cluster.start` is told of the nodes: the head's sizes, and the others."""
     nodes = given.get("nodes")
     if nodes is None:
         return {
             "cpus": given.get("num_cpus"), "gpus": given.get("num_gpus"), "resources": given.get("resources"),
-            "labels": given.get("labels"),
+            "labels": given.get("labels"), "memory": memory,
         }  # fmt: skip
     if not isinstance(nodes, (list, tuple)) or not nodes:
         raise ShoalValueError("nodes is a list of at least one node, as in init(nodes=[{'num_cpus': 2}])")

@@ -17,7 +17,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,7 @@ class Worker:
         self._running: bytes | None = None
         self._interrupted: bytes | None = None
         self._blocked = 0
+        self._waits: list[Callable[[], bool]] = []
         self._ending = False
         self._sent_at = 0.0
         self._main = threading.get_ident()
@@ -246,6 +247,8 @@ class Worker:
             self._incoming.close_lease(message[1], self._queue)
         elif tag == "take_back":
             self._give_back(message[1])
+        elif tag == "ask_stuck":
+            self._say_stuck(message[1])
         elif tag == "exit":
             self._ending = True
 
@@ -263,14 +266,15 @@ class Worker:
             self._queue.append(run)
 
     @contextlib.contextmanager
-    def _blocking(self) -> Iterator[None]:
-        """Around a wait inside a task: its CPU is given to others meanwhile.
+    def _blocking(self, ready: Callable[[], bool]) -> Iterator[None]:
+        """Around a wait inside a task: its CPU is given to others meanwhile; `ready` says whether it is over.
 
         A thread that waits longer than its task runs counts no more when that is over.
         """
         link = self.engine.link
         with self._lock:
             task = self._running
+            self._waits.append(ready)
             if task is not None:
                 self._blocked += 1
                 if self._blocked == 1:
@@ -280,11 +284,19 @@ class Worker:
         finally:
             last = False
             with self._lock:
+                self._waits.remove(ready)
                 if task is not None and self._running == task:
                     self._blocked -= 1
                     last = self._blocked == 0
             if last and not link.lost:
                 link.post(("unblocked",))
+
+    def _say_stuck(self, number: int) -> None:
+        """All that was sent before has been taken: whether whoever waits here still has to."""
+        with self._lock:
+            stuck = bool(self._waits) and not any(ready() for ready in self._waits)
+        self.engine.link.report(("stuck", number, stuck))
+        self.engine.link.kick()
 
     # output
 

@@ -24,6 +24,8 @@ from shoal.scheduler.tables import ACTOR, ALIVE, DEAD, LEASED, QUEUED, Kind
 DRIVERS = (-2, -3)
 CELL = "s/c/1"
 CPUS = 2
+PROCESSES = 5
+"""So few that tasks which wait for tasks soon have them all."""
 ENVS = ("", "", "red", "blue")
 """Runtime environments, with none twice as likely."""
 
@@ -47,13 +49,16 @@ METHODS = [kind("once", "method"), kind("stubborn", "method", retries=2), kind("
 class World(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.scheduler = Scheduler(Node("head", Resources(units({"CPU": CPUS})), CPUS, {}))
+        self.scheduler = Scheduler(Node("head", Resources(units({"CPU": CPUS, "memory": 1})), CPUS, {}))
+        self.scheduler.placement.pool.fewest = PROCESSES
         self.now = 0.0
         self.count = 0
         self.starting: list[int] = []
         self.envs: dict[int, str] = {}
         self.workers: dict[int, list[bytes]] = {}
         self.blocked: set[int] = set()
+        self.awaited: dict[int, bytes | None] = {}
+        self.asked_stuck: list[tuple[int, int]] = []
         self.asked_back: dict[int, list[tuple[bytes, ...]]] = {}
         self.doomed: set[int] = set()
         self.stopping: set[int] = set()
@@ -100,6 +105,14 @@ class World(RuleBasedStateMachine):
                 self.workers[worker].append(task)
             case cmd.TakeBack(worker, tasks):
                 self.asked_back.setdefault(worker, []).append(tasks)
+            case cmd.AskStuck(worker, number):
+                assert worker in self.blocked, "asked though it works"
+                self.asked_stuck.append((worker, number))
+            case cmd.Fail(_, "OutOfProcessesError", message):
+                assert len(self.workers) + len(self.starting) >= PROCESSES, "there is room for processes"
+                working = set(self.busy()) - self.blocked
+                assert not working, f"{working} may end and take the task"
+                assert "waits for" in message
             case cmd.KillWorker(worker):
                 self.doomed.add(worker)
             case cmd.StopWorker(worker):
@@ -225,8 +238,9 @@ class World(RuleBasedStateMachine):
         worker = data.draw(st.sampled_from([w for w in self.busy() if w not in self.blocked]))
         parent = self.workers[worker][0]
         record = self.scheduler.tasks.get(parent)
+        self.awaited[worker] = None
         if nested and record is not None and record.job in self.scheduler.clients:
-            self.submit(TASKS[0], worker, (), parent, job=record.job)
+            self.awaited[worker] = self.submit(TASKS[0], worker, (), parent, job=record.job)
         self.blocked.add(worker)
         self.do(ev.Blocked(worker))
 
@@ -238,6 +252,14 @@ class World(RuleBasedStateMachine):
     def unblock(self, worker: int) -> None:
         self.blocked.discard(worker)
         self.do(ev.Unblocked(worker))
+
+    @precondition(lambda self: self.asked_stuck)
+    @rule()
+    def says_whether_it_is_stuck(self) -> None:
+        worker, number = self.asked_stuck.pop(0)
+        if worker in self.workers:
+            stuck = worker in self.blocked and not self.ended[self.awaited[worker] or b""]
+            self.do(ev.Stuck(worker, number, stuck))
 
     @precondition(lambda self: any(self.asked_back.values()))
     @rule(data=st.data())
@@ -388,6 +410,9 @@ class World(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Let everything finish: nothing may be stuck, and nothing may be left."""
+        # Actors that nobody ends may have all processes for good; that is no fault.
+        self.scheduler.placement.pool.fewest = 1000
+        self.do()
         for _ in range(10_000):
             if self.starting:
                 worker = self.starting.pop()

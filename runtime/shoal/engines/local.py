@@ -61,7 +61,7 @@ class LocalEngine:
         shield: Shield,
         on_message: Callable[[Message], None] | None = None,
         on_lost: Callable[[], None] = lambda: None,
-        blocking: Callable[[], AbstractContextManager[None]] = nullcontext,
+        blocking: Callable[[Callable[[], bool]], AbstractContextManager[object]] = nullcontext,
         attend: bool = True,
     ) -> None:
         self.client = client
@@ -438,7 +438,7 @@ class LocalEngine:
             return waiter.left <= 0 or (waiter.failed and errors_end_it)
 
         try:
-            with self._blocking():
+            with self._blocking(ready):
                 return self.link.wait(ready, timeout)
         finally:
             if waiter.left > 0:

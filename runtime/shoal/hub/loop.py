@@ -99,6 +99,7 @@ class Hub:
             cmd.Interrupt: lambda c: self.tell(c.worker, ("interrupt", c.task), urgent=True),
             cmd.CancelCall: lambda c: self.tell(c.worker, ("cancel", c.task), urgent=True),
             cmd.TakeBack: lambda c: self.tell(c.worker, ("take_back", c.tasks), urgent=True),
+            cmd.AskStuck: lambda c: self.tell(c.worker, ("ask_stuck", c.round), urgent=True),
             cmd.Deliver: self._deliver,
             cmd.Fail: self._fail,
             cmd.CopyError: self._copy_error,
@@ -443,6 +444,9 @@ class Hub:
 
     def _on_unblocked(self, peer: Peer) -> None:
         self._events.append(ev.Unblocked(peer.number))
+
+    def _on_stuck(self, peer: Peer, number: int, stuck: bool) -> None:
+        self._events.append(ev.Stuck(peer.number, number, stuck))
 
     def _on_cancel(self, peer: Peer, task: bytes, force: bool, recursive: bool) -> None:
         self._events.append(ev.Cancelled(task, force, recursive))

@@ -50,6 +50,13 @@ class TakeBack(NamedTuple):
     tasks: tuple[bytes, ...]
 
 
+class AskStuck(NamedTuple):
+    """Ask a blocked worker whether it still waits after all that it was sent; it answers with `Stuck`."""
+
+    worker: int
+    round: int
+
+
 class Deliver(NamedTuple):
     """Send an object's value to a client."""
 
@@ -149,6 +156,7 @@ Command = (
     | Interrupt
     | CancelCall
     | TakeBack
+    | AskStuck
     | Deliver
     | Fail
     | CopyError

@@ -84,6 +84,14 @@ class Unblocked(NamedTuple):
     worker: int
 
 
+class Stuck(NamedTuple):
+    """A worker's answer to `AskStuck`."""
+
+    worker: int
+    round: int
+    stuck: bool
+
+
 class Put(NamedTuple):
     client: int
     object: bytes
@@ -221,6 +229,7 @@ Event = (
     | Returned
     | Blocked
     | Unblocked
+    | Stuck
     | Put
     | Borrowed
     | Released

@@ -8,15 +8,17 @@ that cannot run holds up only its like, and jobs take turns.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 from shoal.scheduler.commands import Command, Run, TakeBack
 from shoal.scheduler.groups import Groups, Reservation
 from shoal.scheduler.lending import Lending
+from shoal.scheduler.line import Line
 from shoal.scheduler.nodes import Node, Nodes
 from shoal.scheduler.pool import Pool
 from shoal.scheduler.resources import only_cpu
+from shoal.scheduler.stalls import Stalls
 from shoal.scheduler.strategies import Seat, Strategies
 from shoal.scheduler.tables import (
     ACTOR,
@@ -65,7 +67,8 @@ class Placement:
         self.pool = Pool(out, self.nodes)
         self.lending = Lending(out)
         self.workers = self.pool.workers
-        self._queues: OrderedDict[Queue, deque[bytes]] = OrderedDict()
+        self.stalls = Stalls(out, tasks, self.workers, refuse)
+        self._queues: OrderedDict[Queue, Line] = OrderedDict()
         self._leases: dict[Queue, list[Worker]] = {}
 
     # queues
@@ -76,21 +79,43 @@ class Placement:
         task.state, task.worker = QUEUED, None
         if kind.wish is not None and self._refused(task):
             return
-        queue = self._queues.setdefault((task.job, kind.shape, task.env, kind.wish), deque())
+        queue = self._queues.setdefault((task.job, kind.shape, task.env, kind.wish), Line())
+        depth = 0
+        parent = self._tasks.get(task.parent) if task.parent is not None else None
+        if parent is not None:
+            task.depth = parent.depth + 1
+            worker = self.workers.get(parent.worker or 0)
+            if worker is not None and worker.blocked:
+                depth = task.depth
+            elif parent.fresh is None:
+                parent.fresh = [task.id]
+            else:
+                parent.fresh.append(task.id)
         if front:
-            queue.appendleft(task.id)
+            queue.appendleft(task.id, depth)
         else:
-            queue.append(task.id)
+            queue.append(task.id, depth)
+
+    def _advance_children(self, task: Task) -> None:
+        """It waits: what it submitted goes before what nobody waits for."""
+        children, task.fresh = task.fresh, None
+        for child_id in children or ():
+            child = self._tasks.get(child_id)
+            if child is not None and child.state == QUEUED:
+                queue = self._queues.get((child.job, child.kind.shape, child.env, child.kind.wish))
+                if queue is not None:  # it stays at its old place too, where it is passed over
+                    queue.append(child_id, child.depth)
 
     def place(self) -> None:
         """Give out what can be given out."""
+        starved: list[Line] = []
         for key in list(self._queues):
             queue = self._queues[key]
             _, shape, env, wish = key
             granted = False
             short: Seat | None = None
             while queue:
-                task = self._tasks.get(queue[0])
+                task = self._tasks.get(queue.head)
                 if task is None or task.state != QUEUED:
                     queue.popleft()
                     continue
@@ -120,18 +145,22 @@ class Placement:
                 self._queues.move_to_end(key)
             if short is not None:
                 self._grow(short, key, len(queue))
+                if self.pool.full:
+                    starved.append(queue)
             if self.lending:
                 self.lending.recall(len(queue))
         if not self._queues:
             for client, shape in self.lending.wants():
                 self._lend_idle(client, shape)
+        if starved:
+            self.stalls.look((task for queue in starved for task in queue), self.pool.most)
 
     def push(self, worker: Worker, task: Task) -> None:
         task.state, task.worker = PUSHED, worker.id
         worker.running[task.id] = None
         self._out.append(Run(worker.id, task.id))
 
-    def _push_more(self, key: Queue, queue: deque[bytes]) -> None:
+    def _push_more(self, key: Queue, queue: Line) -> None:
         """Fill the leased workers evenly; the more a function's tasks take, the fewer lie ahead."""
         wish = key[3]
         if wish is not None and wish.how == SPREAD:
@@ -144,7 +173,7 @@ class Placement:
             for _ in range(share):
                 if not queue:
                     return
-                task = self._tasks.get(queue[0])
+                task = self._tasks.get(queue.head)
                 if task is None or task.state != QUEUED:
                     queue.popleft()
                     continue
@@ -161,7 +190,10 @@ class Placement:
         node, free = seat.node, seat.resources.free
         room = min((free.get(n, 0) // a for n, a in shape), default=4 * node.pool + 16)
         if not shape:  # tasks that need nothing are bounded by the number of processes alone
-            room -= sum(w.state == LEASED and not w.shape and w.node is node for w in self.workers.values())
+            room -= sum(
+                w.state == LEASED and not w.shape and not w.blocked and w.node is node
+                for w in self.workers.values()
+            )
         self.pool.grow(node, env, min(wanted, room))
 
     # leases
@@ -227,6 +259,9 @@ class Placement:
             return
         worker.blocked = True
         worker.seat.resources.give(only_cpu(worker.shape))
+        for task_id in worker.running:
+            if (task := self._tasks.get(task_id)) is not None and task.fresh:
+                self._advance_children(task)
         if worker.state == LEASED:
             self.take_back(worker)
         elif worker.state == LENT:
@@ -261,7 +296,7 @@ class Placement:
         self.pool.give_up(env)
         waiting = []
         for key in [k for k in self._queues if k[2] == env]:
-            found = (self._tasks.get(task_id) for task_id in self._queues.pop(key))
+            found = (self._tasks.get(task_id) for task_id in dict.fromkeys(self._queues.pop(key)))
             waiting += [task for task in found if task is not None and task.state == QUEUED]
         return waiting
 

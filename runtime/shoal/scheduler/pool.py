@@ -7,11 +7,18 @@ from collections.abc import Iterator
 
 from shoal.scheduler.commands import Command, KillWorker, StartWorker, StopWorker
 from shoal.scheduler.nodes import Node, Nodes
+from shoal.scheduler.resources import UNIT
 from shoal.scheduler.tables import ACTOR, ENDING, IDLE, STARTING, Worker
 
 SURPLUS = 2.0
 """Seconds that an idle worker beyond those that its node keeps is kept."""
 MAX_WORKERS = 1000
+WORKER_MEMORY = 6_000_000
+"""Bytes that a worker has of its own before it has loaded anything: 5 MB were measured, a fifth of it in the kernel."""
+SHARE = 0.75
+"""Part of the cluster's memory that workers may take in this way."""
+FEWEST = 64
+"""Workers that there may be however little memory the cluster was said to have."""
 
 Home = tuple[str, str]
 """A node's id and a runtime environment's key: a worker never leaves it."""
@@ -25,6 +32,21 @@ class Pool:
         self._idle: dict[Home, dict[int, Worker]] = {}
         self._starting: Counter[Home] = Counter()
         self._last = 0
+        self.fewest = FEWEST
+
+    @property
+    def most(self) -> int:
+        """So many processes may there be: the head node's memory is that of the machine."""
+        head = next(iter(self._nodes.table.values()), None)
+        memory = head.resources.total.get("memory") if head is not None else None
+        if memory is None:
+            return MAX_WORKERS
+        kept = sum(node.pool for node in self._nodes.alive)
+        return min(MAX_WORKERS, max(self.fewest, 2 * kept, int(memory / UNIT * SHARE / WORKER_MEMORY)))
+
+    @property
+    def full(self) -> bool:
+        return len(self.workers) >= self.most
 
     def fill(self) -> None:
         """Start workers up to the number that each node keeps ready."""
@@ -42,7 +64,7 @@ class Pool:
     def grow(self, node: Node, env: str, count: int) -> None:
         """See to it that so many are on their way."""
         for _ in range(count - self._starting[node.id, env]):
-            if len(self.workers) >= MAX_WORKERS:
+            if self.full:
                 return
             self._start(node, env)
 

@@ -61,6 +61,7 @@ class Scheduler:
             ev.Returned: self._returned,
             ev.Blocked: self._blocked,
             ev.Unblocked: self._unblocked,
+            ev.Stuck: self.placement.stalls.answered,
             ev.Put: self._put,
             ev.Borrowed: self._borrowed,
             ev.Released: lambda e: self.objects.release(e.client, e.objects),
@@ -80,9 +81,11 @@ class Scheduler:
 
     def handle(self, *events: ev.Event) -> list[Command]:
         """Take events in their order; the commands are to be carried out in theirs."""
-        handlers = self._handlers
+        handlers, stalls = self._handlers, self.placement.stalls
         for event in events:
             self.log.append(event)
+            if stalls.asking:
+                stalls.happened(event)
             handlers[type(event)](event)
         while self.objects.freed_actors:
             self.lives.unreachable(self.objects.freed_actors.pop())

@@ -86,6 +86,10 @@ class Task:
     worker: int | None = None
     cancelled: bool = False
     children: set[bytes] = field(default_factory=set)
+    depth: int = 0
+    """Of a queued task: how many tasks are above it."""
+    fresh: list[bytes] | None = None
+    """Children that were queued since it last waited."""
     env: str = ""
     """Key of the runtime environment that its worker must be in; empty for none."""
     lane: bool = False
