@@ -100,7 +100,7 @@ class Away:
             return all(values.get(i) is not AWAY for i in ids)
 
         if not link.wait(here, AT_HAND):
-            with self._engine.blocking():
+            with self._engine.blocking(here):
                 link.wait(here)
 
     def value(self, object_id: bytes) -> tuple[Any, ...]:

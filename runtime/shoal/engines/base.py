@@ -128,8 +128,11 @@ class Engine(Protocol):
     def record(self, batch: Iterable[tuple[Any, ...]]) -> None:
         """Tell of metrics; a batch that pickles as the list of what there is by then is sent with it."""
 
-    def blocking(self) -> AbstractContextManager[None]:
-        """Around a wait for what others do that the engine does not see: in a task, its CPU is given back meanwhile."""
+    def blocking(self, ready: Callable[[], bool]) -> AbstractContextManager[object]:
+        """Around a wait for what others do that the engine does not see: in a task, its CPU is given back meanwhile.
+
+        `ready` says whether it is over.
+        """
 
     def cancel(self, task: bytes, force: bool, recursive: bool) -> None: ...
 

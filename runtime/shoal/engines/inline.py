@@ -267,7 +267,7 @@ class InlineEngine:
     def record(self, batch: Iterable[tuple[Any, ...]]) -> None:
         self._series.add(batch)
 
-    def blocking(self) -> contextlib.AbstractContextManager[None]:
+    def blocking(self, ready: Callable[[], bool]) -> contextlib.AbstractContextManager[object]:
         return contextlib.nullcontext()
 
     # the rest

@@ -467,8 +467,8 @@ class LocalEngine:
     def record(self, batch: Iterable[tuple[Any, ...]]) -> None:
         self.link.post(("metrics", batch))
 
-    def blocking(self) -> AbstractContextManager[None]:
-        return self._blocking()
+    def blocking(self, ready: Callable[[], bool]) -> AbstractContextManager[object]:
+        return self._blocking(ready)
 
     def _count_down(self, waiter: _Waiter, object_id: bytes) -> None:
         waiter.left -= 1

@@ -91,7 +91,7 @@ class Completions:
             return self._ready.get_nowait()
         if not self._watched or engine is None:
             return self._ready.get(timeout=LINGER)
-        with engine.blocking():
+        with engine.blocking(lambda: not self._ready.empty()):
             return self._ready.get(timeout=LINGER)
 
     def _settle(self, number: int) -> None:
