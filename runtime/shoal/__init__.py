@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from shoal.foreign import cpp_function as cpp_function
     from shoal.foreign import java_actor_class as java_actor_class
     from shoal.foreign import java_function as java_function
+    from shoal.generators import DynamicObjectRefGenerator as DynamicObjectRefGenerator
+    from shoal.generators import ObjectRefGenerator as ObjectRefGenerator
     from shoal.ids import ActorClassID as ActorClassID
     from shoal.ids import ActorID as ActorID
     from shoal.ids import FunctionID as FunctionID
@@ -66,6 +68,8 @@ _WHERE = {
     "LoggingConfig": "shoal.foreign",
     "NodeID": "shoal.ids",
     "ObjectRef": "shoal.refs",
+    "ObjectRefGenerator": "shoal.generators",
+    "DynamicObjectRefGenerator": "shoal.generators",
     "PlacementGroupID": "shoal.ids",
     "SCRIPT_MODE": "shoal.foreign",
     "TaskID": "shoal.ids",
@@ -97,6 +101,7 @@ __all__ = [
     "ActorClassID",
     "ActorHandle",
     "ActorID",
+    "DynamicObjectRefGenerator",
     "FunctionID",
     "JobID",
     "LOCAL_MODE",
@@ -104,6 +109,7 @@ __all__ = [
     "LoggingConfig",
     "NodeID",
     "ObjectRef",
+    "ObjectRefGenerator",
     "PlacementGroupID",
     "SCRIPT_MODE",
     "TaskID",

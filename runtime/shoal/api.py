@@ -14,10 +14,12 @@ from shoal.actors import ActorClass, ActorHandle
 from shoal.cluster import engine
 from shoal.exceptions import ClusterDiedError, NotARefError, ShoalTypeError, ShoalValueError
 from shoal.functions import RemoteFunction
+from shoal.generators import ObjectRefGenerator
 from shoal.ids import task_of
 from shoal.refs import ObjectRef
 
 T = TypeVar("T")
+Awaited = TypeVar("Awaited", bound=ObjectRef[Any] | ObjectRefGenerator)
 
 
 @overload
@@ -109,17 +111,18 @@ _warned = _Warned()
 
 
 def wait(
-    refs: Sequence[ObjectRef[Any]], *, num_returns: int = 1, timeout: float | None = None, fetch_local: bool = True
-) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:
+    refs: Sequence[Awaited], *, num_returns: int = 1, timeout: float | None = None, fetch_local: bool = True
+) -> tuple[list[Awaited], list[Awaited]]:
     """Wait until `num_returns` of the refs are ready (or failed), or `timeout` seconds are over.
 
-    Returns two lists in the order of the input: at most `num_returns` ready ones, and the rest.
+    Returns two lists in the order of the input: at most `num_returns` ready ones, and the rest. A generator of refs is
+    ready when its next ref, or its end, is there.
     """
-    if isinstance(refs, ObjectRef) or not isinstance(refs, (list, tuple)):
+    if isinstance(refs, (ObjectRef, ObjectRefGenerator)) or not isinstance(refs, (list, tuple)):
         raise ShoalTypeError(f"wait() takes a list of ObjectRefs, not {type(refs).__name__}")
     timeout = None if timeout is None else _seconds(timeout)
     for ref in refs:
-        if not isinstance(ref, ObjectRef):
+        if not isinstance(ref, (ObjectRef, ObjectRefGenerator)):
             raise ShoalTypeError(f"wait() takes ObjectRefs; the list holds {type(ref).__name__}")
     if not refs:
         return [], []
@@ -127,23 +130,24 @@ def wait(
         raise ShoalValueError("wait() was given the same ref twice")
     if num_returns < 1 or num_returns > len(refs):
         raise ShoalValueError(f"num_returns={num_returns} of {len(refs)} refs: give a number from 1 to {len(refs)}")
-    ids = [r.binary() for r in refs]
+    ids = [r.awaits() if isinstance(r, ObjectRefGenerator) else r.binary() for r in refs]
     done = _engine_of(*refs).wait(ids, num_returns, timeout)
-    ready: list[ObjectRef[Any]] = []
-    rest: list[ObjectRef[Any]] = []
+    ready: list[Awaited] = []
+    rest: list[Awaited] = []
     for ref, object_id in zip(refs, ids, strict=True):
         (ready if object_id in done and len(ready) < num_returns else rest).append(ref)
     return ready, rest
 
 
-def cancel(ref: ObjectRef[Any], *, force: bool = False, recursive: bool = True) -> None:
+def cancel(ref: ObjectRef[Any] | ObjectRefGenerator, *, force: bool = False, recursive: bool = True) -> None:
     """Cancel the task of a ref, and the tasks that it started: queued it never runs, running it gets KeyboardInterrupt.
 
     `force` ends its worker process. A task that is done stays as it is.
     """
-    if not isinstance(ref, ObjectRef):
+    if not isinstance(ref, (ObjectRef, ObjectRefGenerator)):
         raise ShoalTypeError(f"cancel() takes an ObjectRef, not {type(ref).__name__}")
-    _engine_of(ref).cancel(task_of(ref.binary()), force, recursive)
+    task = task_of(ref.awaits() if isinstance(ref, ObjectRefGenerator) else ref.binary())
+    _engine_of(ref).cancel(task, force, recursive)
 
 
 def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
@@ -153,7 +157,9 @@ def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
     _engine_of(actor._ref).kill(actor._ref.binary(), not no_restart)
 
 
-def _engine_of(first: ObjectRef[Any], *others: ObjectRef[Any]) -> Any:
+def _engine_of(
+    first: ObjectRef[Any] | ObjectRefGenerator, *others: ObjectRef[Any] | ObjectRefGenerator
+) -> Any:
     try:
         engine = first._engine
         for ref in others:

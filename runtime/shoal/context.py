@@ -1,44 +1,90 @@
-"""What the running code belongs to: the cell that launched it, the task it is in, where its displays go."""
+"""What the running code belongs to: the cell that launched it, the task it is in, where its displays go.
+
+A worker that runs several calls at once has them in threads and coroutines: each `enter`s its call, and what it says
+holds there and in what it starts. Where nothing was entered (the threads of a task's own), the process's task counts.
+"""
 
 from __future__ import annotations
 
+import contextvars
+import functools
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 Cell = str
 """``SESSION/CELL_ID/COUNT``: a cell's run. The runtime only carries it."""
 
 
+class Call(NamedTuple):
+    task: bytes | None
+    cell: Cell | None
+
+
 class _Current:
-    """Per process: a driver runs one cell at a time, a worker one task."""
+    """Of the process: a driver runs one cell at a time, a worker one task, mostly."""
 
     cell: Cell | None = None
     task: bytes | None = None
     display: Callable[[dict[str, Any]], None] | None = None
     describe: Callable[[bytes], tuple[str, str]] | None = None
+    cancelled: Callable[[bytes], bool] | None = None
 
 
 _current = _Current()
+_here: contextvars.ContextVar[Call | None] = contextvars.ContextVar("shoal-call", default=None)
+
+
+def enter(task: bytes, cell: Cell | None) -> None:
+    """Say which call this thread or coroutine runs from now on; a worker does at each."""
+    _here.set(Call(task, cell))
+    _current.task, _current.cell = task, cell
 
 
 def set_cell(cell: Cell | None) -> None:
-    """Say which cell runs now in this process (the notebook extension does, and a worker at each task)."""
+    """Say which cell runs now in this process (the notebook extension does)."""
     _current.cell = cell
 
 
 def get_cell() -> Cell | None:
     """The cell the calling code belongs to, or None outside a notebook."""
-    return _current.cell
+    here = _here.get()
+    return _current.cell if here is None else here.cell
 
 
 def set_task(task: bytes | None) -> None:
-    """Say which task runs now in this worker."""
+    """Say which task runs now in this process."""
     _current.task = task
 
 
 def get_task() -> bytes | None:
     """The id of the task that the calling code belongs to; None in a driver."""
-    return _current.task
+    here = _here.get()
+    return _current.task if here is None else here.task
+
+
+def on_cancelled(asked: Callable[[bytes], bool] | None) -> None:
+    """Set who knows whether a task was cancelled; the worker does at its start."""
+    _current.cancelled = asked
+
+
+def is_cancelled() -> bool:
+    """Whether somebody has cancelled the call that the calling code belongs to, though it still runs."""
+    task = get_task()
+    return task is not None and _current.cancelled is not None and _current.cancelled(task)
+
+
+def threads_inherit() -> None:
+    """Have threads that are started from now on belong to the call that starts them, as Python 3.14 can do itself."""
+    start = threading.Thread.start
+
+    @functools.wraps(start)
+    def start_in_context(thread: threading.Thread) -> None:
+        if _here.get() is not None:
+            thread.run = functools.partial(contextvars.copy_context().run, thread.run)  # type: ignore[method-assign]
+        start(thread)
+
+    threading.Thread.start = start_in_context  # type: ignore[method-assign,assignment]
 
 
 def on_describe(describe: Callable[[bytes], tuple[str, str]] | None) -> None:
@@ -50,11 +96,6 @@ def describe() -> tuple[str, str]:
     """The name of the task that the calling code belongs to, and its function's; empty where nobody knows."""
     task = get_task()
     return ("", "") if task is None or _current.describe is None else _current.describe(task)
-
-
-def is_cancelled() -> bool:
-    """Whether somebody has cancelled the call that the calling code belongs to, though it still runs."""
-    return False
 
 
 def on_display(send: Callable[[dict[str, Any]], None] | None) -> None:

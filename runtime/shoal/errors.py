@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import traceback
+from typing import Any
 
 from shoal import exceptions
-from shoal.exceptions import ActorError, ShoalError, TaskError, both
+from shoal.exceptions import ActorError, SerializationError, ShoalError, TaskError, both
 from shoal.serial import Packed, pack, unpack
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -36,6 +37,15 @@ def pack_error(error: BaseException, name: str) -> Packed:
     except Exception:
         described = f"{type(error).__name__}: {error}"
         return pack(("described", described, text, name))
+
+
+def error_value(error: BaseException, name: str) -> tuple[tuple[Any, ...], tuple[bytes, ...]]:
+    """An exception as the value, ready to travel, of what it leaves undone; and the refs inside it."""
+    try:
+        packed = pack_error(error, name)
+    except SerializationError as second:
+        packed = named_error("TaskError", str(second))
+    return ("e", packed.stream, [bytes(b) for b in packed.buffers]), packed.contained
 
 
 def named_error(name: str, message: str, about: bytes = b"") -> Packed:

@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+import time
 import types
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+from shoal.backpressure import Backpressure
 from shoal.engines.local import LocalEngine
-from shoal.errors import named_error, pack_error
-from shoal.exceptions import SerializationError
+from shoal.errors import error_value
+from shoal.exceptions import ActorLeaving
 from shoal.runs import Kind, Run
-from shoal.serial import NONE, Packed, pack, unpack
+from shoal.serial import NONE, pack, unpack
+from shoal.yielding import SENT, Yielding, is_generator
 
 Value = tuple[Any, tuple[bytes, ...]]
 """A value as it travels, and the refs inside it."""
 
 
-class Execution:
-    """The functions that a worker was sent, and the actor that it hosts, if any."""
+class Ended(NamedTuple):
+    """How a call ended: `outcome` is "ok", "error", "retry" (an error that retry_exceptions names) or "cancelled"."""
 
-    def __init__(self, engine: LocalEngine) -> None:
+    outcome: str
+    values: list[Value]
+    started: float
+    ended: float
+    error: str | None = None
+    kept: Any = None
+    """What the values were made of: the refs inside it are held here until the hub knows who holds them next."""
+
+
+class Execution:
+    """The functions that a worker was sent, and the actor that it hosts, if any.
+
+    `is_cancelled(task)` says whether somebody has cancelled a call that cannot be interrupted.
+    """
+
+    def __init__(
+        self, engine: LocalEngine, backpressure: Backpressure, is_cancelled: Callable[[bytes], bool]
+    ) -> None:
         self.instance: Any = None
         self._engine = engine
+        self._is_cancelled = is_cancelled
+        self._yielding = Yielding(engine, backpressure)
         self._blobs: dict[bytes, bytes] = {}
         self._functions: dict[bytes, Any] = {}
         self._loop: Any = None
@@ -28,8 +51,84 @@ class Execution:
     def define(self, function: bytes, blob: bytes) -> None:
         self._blobs[function] = blob
 
-    def call(self, kind: Kind, run: Run) -> Any:
-        """What the user's code returns; raises what it raises, or what was wrong with an argument."""
+    # a call and its end
+
+    def attempt(self, kind: Kind, run: Run, over: Callable[[], None]) -> Ended:
+        """Run it in this thread. `over()` is called when the user's code is: no interrupt comes from then on."""
+        started = time.time()
+        try:
+            try:
+                value = self._call(kind, run)
+            finally:
+                over()
+            return self._returned(kind, run, value, started)
+        except KeyboardInterrupt:
+            return Ended("cancelled", [], started, time.time())
+        except ActorLeaving:
+            return Ended("exit", [], started, time.time(), "it called exit_actor()")
+        except SystemExit:
+            raise
+        except BaseException as error:
+            return self.failed(kind, run, error, started)
+
+    async def attempt_async(self, kind: Kind, run: Run) -> Ended:
+        """Run it on this event loop; a method that is no coroutine blocks it meanwhile."""
+        import asyncio
+
+        started = time.time()
+        try:
+            return self._returned(kind, run, await self._call_async(kind, run), started)
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            return Ended("cancelled", [], started, time.time())
+        except ActorLeaving:
+            return Ended("exit", [], started, time.time(), "it called exit_actor()")
+        except SystemExit:
+            raise
+        except BaseException as error:
+            return self.failed(kind, run, error, started)
+
+    def failed(self, kind: Kind, run: Run, error: BaseException, started: float) -> Ended:
+        if self._is_cancelled(run.task):
+            return Ended("cancelled", [], started, time.time())
+        name = type(error).__name__
+        values = [error_value(error, kind.name)] * max(1, kind.returns)
+        said = f"{name}: {error}" if kind.role == "actor" else name
+        outcome = "retry" if kind.retry_on and kind.role != "actor" and wants_retry(kind, error) else "error"
+        return Ended(outcome, values, started, time.time(), said, kept=error)
+
+    def _returned(self, kind: Kind, run: Run, value: Any, started: float) -> Ended:
+        ended = time.time()
+        if self._is_cancelled(run.task):
+            return Ended("cancelled", [], started, ended)
+        return Ended("ok", self._results(kind, value), started, ended, kept=value)
+
+    # the call
+
+    def _call(self, kind: Kind, run: Run) -> Any:
+        function, args, kwargs = self._bind(kind, run)
+        value = function(*args, **kwargs)
+        if kind.role == "actor":
+            self.instance = value
+            return None
+        if type(value) is types.CoroutineType:
+            value = self._run_coroutine(value)
+        if kind.yields or is_generator(value):
+            if isinstance(value, types.AsyncGeneratorType):
+                return self._run_coroutine(self._yielding.exhaust_async(kind, run, value))
+            return self._yielding.exhaust(kind, run, value)
+        return value
+
+    async def _call_async(self, kind: Kind, run: Run) -> Any:
+        function, args, kwargs = self._bind(kind, run)
+        value = function(*args, **kwargs)
+        if type(value) is types.CoroutineType:
+            value = await value
+        if kind.yields or is_generator(value):
+            return await self._yielding.exhaust_async(kind, run, value)
+        return value
+
+    def _bind(self, kind: Kind, run: Run) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        """What is to be called, and with what; raises what was wrong with an argument."""
         if type(run.payload) is bytes:
             args, kwargs = unpack(run.payload)
         else:
@@ -43,46 +142,44 @@ class Execution:
                 else:
                     kwargs[slot] = loaded
             args = tuple(filled)
-        if kind.role == "actor":
-            self.instance = self._function(kind)(*args, **kwargs)
-            return None
         if kind.role == "method":
-            value = getattr(self.instance, kind.method)(*args, **kwargs)
-        else:
-            value = self._function(kind)(*args, **kwargs)
-        if type(value) is types.CoroutineType:
-            value = self._run_coroutine(value)
-        return value
-
-    def _run_coroutine(self, coroutine: Any) -> Any:
-        import asyncio
-
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-        return self._loop.run_until_complete(coroutine)
-
-    def _function(self, kind: Kind) -> Any:
+            return getattr(self.instance, kind.method), args, kwargs
         function = self._functions.get(kind.function)
         if function is None:
             function = self._functions[kind.function] = unpack(self._blobs.pop(kind.function))
-        return function
+        return function, args, kwargs
 
     def function_name(self, kind: Kind) -> str:
         """The function, class or method as `module.qualified_name`."""
-        target = type(self.instance) if kind.role == "method" else self._function(kind)
+        target = type(self.instance) if kind.role == "method" else self._functions[kind.function]
         name = f"{target.__module__}.{target.__qualname__}"
         return f"{name}.{kind.method or '__init__'}" if kind.role != "task" else name
 
-    def results(self, kind: Kind, value: Any) -> list[Value]:
+    def _run_coroutine(self, coroutine: Any) -> Any:
+        import asyncio
+        import contextlib
+
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        task = self._loop.create_task(coroutine)
+        try:
+            return self._loop.run_until_complete(task)
+        except KeyboardInterrupt:
+            task.cancel()  # else it would go on with the next that runs here
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                self._loop.run_until_complete(task)
+            raise
+
+    # its values
+
+    def _results(self, kind: Kind, value: Any) -> list[Value]:
         """What it returned, ready to be sent: as many values as were asked for; ValueError for another number."""
-        if kind.role == "actor" or kind.returns == 0:
+        if kind.role == "actor" or kind.returns == 0 or value is SENT:
             return []
         if kind.returns == 1:
             if value is None:
                 return [(("i", NONE, ()), ())]
             return [self._result(value, kind.name)]
-        if isinstance(value, types.GeneratorType):
-            value = list(value)
         if not isinstance(value, (tuple, list)) or len(value) != kind.returns:
             got = f"{len(value)} values" if isinstance(value, (tuple, list)) else type(value).__name__
             raise ValueError(
@@ -94,15 +191,6 @@ class Execution:
     def _result(self, value: Any, name: str) -> Value:
         packed = pack(value, f"what {name}() returned")
         return self._engine.place(packed), packed.contained
-
-
-def error_value(error: BaseException, name: str) -> Value:
-    """An exception as the value of what it leaves undone."""
-    try:
-        packed: Packed = pack_error(error, name)
-    except SerializationError as second:
-        packed = named_error("TaskError", str(second))
-    return ("e", packed.stream, [bytes(b) for b in packed.buffers]), packed.contained
 
 
 def wants_retry(kind: Kind, error: BaseException) -> bool:

@@ -1,8 +1,8 @@
 """Ids: 16 bytes, made without asking anybody.
 
     8 bytes  who made it (random, a process)
-    6 bytes  counter
-    2 bytes  which return value; 0 is the task itself and its first value
+    5 bytes  counter
+    3 bytes  which return value; 0 is the task itself and its first value, the items of a stream count from 1
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Self
 from shoal.exceptions import ShoalValueError
 
 MAKER = 8
-TASK = 14
-"""The first 14 bytes tell the task of an object."""
+TASK = 13
+"""The first 13 bytes tell the task of an object."""
 SIZE = 16
 NIL = b"\xff" * SIZE
 
@@ -29,15 +29,18 @@ class IdMaker:
         self._count = itertools.count(1)
 
     def next(self) -> bytes:
-        return self._prefix + next(self._count).to_bytes(6, "big") + b"\0\0"
+        return self._prefix + next(self._count).to_bytes(5, "big") + b"\0\0\0"
 
 
 def returns(task: bytes, count: int) -> tuple[bytes, ...]:
     """The ids of a task's return values, the first of which is the task's own."""
     if count == 1:
         return (task,)
-    head = task[:TASK]
-    return tuple(head + i.to_bytes(2, "big") for i in range(count))
+    return tuple(value_of(task, i) for i in range(count))
+
+
+def value_of(task: bytes, number: int) -> bytes:
+    return task[:TASK] + number.to_bytes(3, "big")
 
 
 def worker_id(cluster: str, number: int) -> str:
@@ -46,7 +49,7 @@ def worker_id(cluster: str, number: int) -> str:
 
 
 def task_of(object_id: bytes) -> bytes:
-    return object_id[:TASK] + b"\0\0"
+    return object_id[:TASK] + b"\0\0\0"
 
 
 def maker_of(object_id: bytes) -> bytes:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import codecs
 import fcntl
+import io
 import os
 import sys
 import termios
 import threading
 from collections.abc import Callable
+from typing import TextIO
 
 STREAMS = ("stdout", "stderr")
 _CHUNK = 1 << 16
@@ -36,7 +38,14 @@ class OutputPipes:
         sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
         sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
         sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
-        self._stdout, self._stderr = sys.stdout, sys.stderr
+        self._stdout: TextIO | CallStream = sys.stdout
+        self._stderr: TextIO | CallStream = sys.stderr
+
+    def split(self, call: Callable[[], bytes | None]) -> None:
+        """From now on what Python code prints goes by the call that prints it: the pipes cannot tell whose it is."""
+        self._stdout = CallStream(STREAMS[0], sys.stdout, self._send, call)
+        self._stderr = CallStream(STREAMS[1], sys.stderr, self._send, call)
+        sys.stdout, sys.stderr = self._stdout, self._stderr
 
     @property
     def fds(self) -> tuple[int, int]:
@@ -69,6 +78,46 @@ class OutputPipes:
             for fd in self._readers:
                 while _pending(fd):
                     self._take(fd)
+
+
+class CallStream(io.TextIOBase):
+    """A stream of a worker that runs several calls at once: each line goes out with the call that wrote it."""
+
+    def __init__(
+        self, name: str, file: TextIO, send: Callable[[str, str], None], call: Callable[[], bytes | None]
+    ) -> None:
+        self._name = name
+        self._file = file
+        self._send = send
+        self._call = call
+        self._lock = threading.Lock()
+        self._begun: dict[bytes | None, str] = {}
+        """By call, the line that has no end yet."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        call = self._call()
+        with self._lock:
+            whole = self._begun.pop(call, "") + text
+            end = whole.rfind("\n") + 1
+            if end < len(whole):
+                self._begun[call] = whole[end:]
+        if end:
+            self._send(self._name, whole[:end])
+        return len(text)
+
+    def flush(self) -> None:
+        with self._lock:
+            begun = self._begun.pop(self._call(), "")
+        if begun:
+            self._send(self._name, begun)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._file.fileno()
 
 
 def _pending(fd: int) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import warnings
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from shoal.engines.base import Engine
 
 T = TypeVar("T")
+
+TICK = 0.02
+"""Seconds after which an event loop in the main thread looks for interrupts."""
 
 
 class ObjectRef(Generic[T]):
@@ -132,21 +137,9 @@ class ObjectRef(Generic[T]):
 
     def future(self) -> concurrent.futures.Future[T]:
         """A `concurrent.futures.Future` of the value; cancelling it does not cancel the task."""
-        import concurrent.futures
+        from shoal.futures import RefFuture
 
-        future: concurrent.futures.Future[T] = concurrent.futures.Future()
-        kept = self  # the value is to come though nobody else holds the ref
-
-        def settle() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(kept._engine.get([kept._id], 0.0)[0])
-            except BaseException as error:
-                future.set_exception(error)
-
-        self._engine.when_ready(self._id, settle)
-        return future
+        return RefFuture(self)
 
     def as_future(self) -> asyncio.Future[T]:
         import asyncio
@@ -157,13 +150,32 @@ class ObjectRef(Generic[T]):
         return self._wait().__await__()
 
     async def _wait(self) -> T:
-        import asyncio
+        await ready_async(self._engine, self._id)
+        value: T = self._engine.get([self._id], 0.0)[0]
+        return value
 
-        future = self.future()
+
+async def ready_async(engine: Engine, object_id: bytes) -> None:
+    """Wait on this event loop until the object is ready or has failed, or its cluster is gone."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+
+    def settle() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    def wake() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle)
+
+    engine.when_ready(object_id, wake)
+    with engine.blocking(ready.done):
         # Jupyter's interrupt does not wake an event loop: the tick lets it through.
-        while not future.done():
-            await asyncio.sleep(0.02)
-        return future.result()
+        while threading.current_thread() is threading.main_thread() and not ready.done():
+            await asyncio.wait((ready,), timeout=TICK)
+        await ready
 
 
 class _Said:

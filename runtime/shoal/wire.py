@@ -20,6 +20,8 @@ _LENGTH = struct.Struct("<I")
 READ = 1 << 18
 PROTOCOL = 2
 """Raised whenever messages change: both ends must agree."""
+END = "z"
+"""Tag of the value that stands behind the last item of a stream."""
 
 Message = tuple[Any, ...]
 

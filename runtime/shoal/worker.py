@@ -1,6 +1,7 @@
 """One worker process: runs tasks one at a time, or hosts one actor.
 
-Its main thread reads the *task* socket while idle and runs user code otherwise. All that the hub says comes on it, in
+Its main thread reads the *task* socket while idle and runs user code otherwise. (Where the actor runs several calls at
+once, it only reads, and hands the calls to groups of threads or coroutines.) All that the hub says comes on it, in
 order. When something there must not wait for user code (cancel, take-back) the hub also pokes the *control* socket,
 and the watcher thread reads the task socket then, unless somebody does already. The watcher reads the pipes behind
 fds 1 and 2 as well. Output is sent before the `done` of its task on the same socket, so the two never change order.
@@ -10,28 +11,32 @@ from __future__ import annotations
 
 import atexit
 import collections
-import contextlib
 import os
 import select
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from shoal import assigned, context, current
+from shoal.backpressure import Backpressure
 from shoal.engines.local import LocalEngine
 from shoal.environment import Environments
-from shoal.exceptions import ActorLeaving, ClusterDiedError
-from shoal.execution import Execution, Value, error_value, wants_retry
+from shoal.exceptions import ClusterDiedError, ShoalValueError
+from shoal.execution import Ended, Execution
 from shoal.incoming import Incoming
 from shoal.lane import lane_path
 from shoal.output import OutputPipes
-from shoal.runs import Kind, Run
+from shoal.running import Calls
+from shoal.runs import Concurrency, Kind, Run
 from shoal.shield import WorkerShield
 from shoal.wire import READ, Message
+
+if TYPE_CHECKING:
+    from shoal.concurrency import Groups
 
 HOLD_BACK = 0.002
 """Seconds that results of quick tasks may gather while more tasks wait here."""
@@ -72,10 +77,13 @@ class Worker:
         self._lock = threading.RLock()  # a word said under it has the calls that run adopted
         self._queue: collections.deque[Run] = collections.deque()
         self._cancelled: set[bytes] = set()
+        self._described: dict[bytes, Kind] = {}
+        """What runs now, by task."""
+        self._groups: Groups | None = None
+        self._handed: dict[bytes, str | None] = {}
+        """Calls that the groups have and that have not ended: their group, None once they have started."""
         self._running: bytes | None = None
         self._interrupted: bytes | None = None
-        self._blocked = 0
-        self._waits: list[Callable[[], bool]] = []
         self._ending = False
         self._sent_at = 0.0
         self._main = threading.get_ident()
@@ -84,6 +92,7 @@ class Worker:
         self._shield.install()
         out_r, err_r, out_w, err_w = pipes
         self._output = OutputPipes((out_r, err_r), (out_w, err_w), self._send_output)
+        self._calls = Calls(context.get_task, self._give_cpu, self._shield, self._lock)
         self.engine = LocalEngine(
             task,
             folder,
@@ -91,15 +100,17 @@ class Worker:
             shield=self._shield,
             on_message=self._take_message,
             on_lost=self._hub_gone,
-            blocking=self._blocking,
+            blocking=self._calls.blocking,
             attend=False,
         )
-        self._execution = Execution(self.engine)
+        self._backpressure = Backpressure(self.engine.link.wait)
+        self._execution = Execution(self.engine, self._backpressure, self._calls.is_cancelled)
         self._incoming = Incoming(lane_path(folder, number), self.engine.link, self._lock, self._kinds, self._take_call)
         self._control = control
         current.set_engine(self.engine)
         context.on_display(self._send_display)
         context.on_describe(self._describe)
+        context.on_cancelled(self._calls.is_cancelled)
         threading.Thread(target=self._watch, name="shoal-watch", daemon=True).start()
 
     # the main thread
@@ -134,17 +145,24 @@ class Worker:
                             break
                         continue
                     run = self._queue.popleft()
-                    self._running = run.task
-                    self._blocked = 0
+                    kind = self._kinds[run.kind]
+                    handed = self._groups is not None and self._groups.has(kind.group) and kind.role == "method"
+                    if handed:
+                        self._handed[run.task] = kind.group
+                    else:
+                        self._running = run.task
                     if run.lane is not None:
                         self._incoming.begin(run)
-                self._execute(run)
+                if handed and self._groups is not None:
+                    self._groups.submit(kind.group, run)
+                else:
+                    self._execute(run, kind)
         except ClusterDiedError:
             return 1
         except SystemExit as leaving:
             self._output.drain()
             link.flush()
-            return leaving.code if isinstance(leaving.code, int) else 0 if leaving.code is None else 1
+            return _status(leaving)
         self._execution.instance = None
         atexit._run_exitfuncs()
         self._output.drain()
@@ -154,64 +172,61 @@ class Worker:
     def _has_work(self) -> bool:
         return bool(self._queue) or self._ending
 
-    def _execute(self, run: Run) -> None:
-        kind = self._kind = self._kinds[run.kind]
-        context.set_cell(run.cell)
-        context.set_task(run.task)
-        error_name: str | None = None
-        outcome = "ok"
-        started = ended = time.time()
+    def _execute(self, run: Run, kind: Kind) -> None:
+        """In the main thread."""
+        self._described[run.task] = kind
+        context.enter(run.task, run.cell)
+        self._calls.begin(run.task)
         try:
             if run.task in self._cancelled:
                 raise KeyboardInterrupt
+            if kind.concurrency is not None:
+                self._open_groups(kind.concurrency)
             self._environments.enter(run.environment, kind.threads)
-            started = time.time()
-            value = self._execution.call(kind, run)
-            # What it returned stands: an interrupt from here on comes too late.
-            self._running = None
-            ended = time.time()
-            values = self._execution.results(kind, value)
+            if kind.group:
+                raise ShoalValueError(f"{kind.name}(): its actor has no concurrency group {kind.group!r}")
+            ended = self._execution.attempt(kind, run, self._over)
         except KeyboardInterrupt:
-            outcome, values = "cancelled", []
-        except ActorLeaving:
-            outcome, values, error_name = "exit", [], "it called exit_actor()"
-        except SystemExit:
-            raise
-        except BaseException as error:
-            outcome, error_name = "error", type(error).__name__
-            if kind.role == "actor":
-                error_name = f"{type(error).__name__}: {error}"
-            elif kind.retry_on and wants_retry(kind, error):
-                outcome = "retry"
-            values = [error_value(error, kind.name)] * max(1, kind.returns)
-        self._running = None
+            now = time.time()
+            ended = Ended("cancelled", [], now, now)
+        except Exception as error:  # not the user's code
+            self._over()
+            ended = self._execution.failed(kind, run, error, time.time())
+        self._over()
         self._cancelled.discard(run.task)
-        if outcome != "ok":
-            ended = time.time()
+        self._conclude(run, kind, ended, not self._queue or not kind.retries)
+
+    def _over(self) -> None:
+        """What it returned stands: an interrupt from here on comes too late."""
+        self._running = None
+
+    def _conclude(self, run: Run, kind: Kind, ended: Ended, at_once: bool) -> None:
         self._output.drain()
-        self._report(run, kind, outcome, values, started, ended, error_name)
+        self._calls.end(run.task)
+        self._described.pop(run.task, None)
+        if kind.ahead:
+            self._backpressure.close(run.task)
+        self._report(run, ended, at_once)
         if run.lane is not None:
             self._incoming.reported(run)
-        if outcome == "exit":
+        if ended.outcome == "exit":
             self.engine.link.flush()
             with self._lock:  # what waits here fails: the hub has ended the actor
                 self._queue.clear()
                 self._ending = True
 
-    def _report(
-        self, run: Run, kind: Kind, outcome: str, values: list[Value], started: float, ended: float, error: str | None
-    ) -> None:
+    def _report(self, run: Run, ended: Ended, at_once: bool) -> None:
         """By its lane if it came by one and the hub need not know of it; what it printed is on its way already."""
-        results = [v for v, _ in values]
-        at_once = not self._queue or not kind.retries
+        results = [v for v, _ in ended.values]
         if run.lane is not None:
-            lean = outcome in ("ok", "error") and all(v[0] in "ie" and not refs for v, refs in values)
+            lean = ended.outcome in ("ok", "error") and all(v[0] in "ie" and not refs for v, refs in ended.values)
             if self._incoming.end(run, lean):
-                answer = ("done", run.task, outcome, results, started, ended, error)
+                answer = ("done", run.task, ended.outcome, results, ended.started, ended.ended, ended.error)
                 self._incoming.answer(run, answer, at_once)
                 return
         link = self.engine.link
-        link.report(("done", run.task, outcome, results, tuple(c for _, c in values), started, ended, error))
+        contained = tuple(c for _, c in ended.values)
+        link.report(("done", run.task, ended.outcome, results, contained, ended.started, ended.ended, ended.error))
         now = time.monotonic()
         # What may not run twice is told at once: should the next task crash this worker, it is known as done.
         if at_once or now - self._sent_at > HOLD_BACK:
@@ -219,7 +234,57 @@ class Worker:
             link.flush()
 
     def _describe(self, task: bytes) -> tuple[str, str]:
-        return self._kind.name, self._execution.function_name(self._kind)
+        kind = self._described.get(task)
+        return ("", "") if kind is None else (kind.name, self._execution.function_name(kind))
+
+    # several calls at once
+
+    def _open_groups(self, concurrency: Concurrency) -> None:
+        from shoal.concurrency import Groups
+
+        self._groups = Groups(concurrency, self._execute_in_thread, self._execute_on_loop)
+        self._output.split(context.get_task)
+        context.threads_inherit()
+
+    def _begin(self, run: Run) -> bool:
+        """False when it was cancelled before it could start."""
+        with self._lock:
+            if self._handed.pop(run.task, None) is None:
+                return False
+            self._handed[run.task] = None
+            self._calls.begin(run.task)
+        context.enter(run.task, run.cell)
+        self._described[run.task] = self._kinds[run.kind]
+        return True
+
+    def _execute_in_thread(self, run: Run) -> None:
+        if self._begin(run):
+            kind = self._kinds[run.kind]
+            try:
+                ended = self._execution.attempt(kind, run, lambda: None)
+            except SystemExit as leaving:
+                self._leave(_status(leaving))
+            self._end(run, kind, ended)
+
+    async def _execute_on_loop(self, run: Run) -> None:
+        if self._begin(run):
+            kind = self._kinds[run.kind]
+            try:
+                ended = await self._execution.attempt_async(kind, run)
+            except SystemExit as leaving:
+                self._leave(_status(leaving))
+            self._end(run, kind, ended)
+
+    def _end(self, run: Run, kind: Kind, ended: Ended) -> None:
+        with self._lock:
+            del self._handed[run.task]
+        self._conclude(run, kind, ended, at_once=True)
+
+    def _leave(self, status: int) -> NoReturn:
+        """End the process from a thread that is not the main one."""
+        self._output.drain()
+        self.engine.link.flush()
+        os._exit(status)
 
     # messages
 
@@ -241,10 +306,12 @@ class Worker:
             self._environments.tell(*message[1:])
         elif tag == "interrupt":
             self._interrupt(message[1])
-        elif tag == "cancel":
-            self._cancel_call(message[1])
         elif tag == "close":
             self._incoming.close_lease(message[1], self._queue)
+        elif tag == "cancel":
+            self._cancel(message[1])
+        elif tag == "taken":
+            self._backpressure.taken(message[1], message[2])
         elif tag == "take_back":
             self._give_back(message[1])
         elif tag == "ask_stuck":
@@ -254,6 +321,8 @@ class Worker:
 
     def _take_run(self, run: Run) -> None:
         """From the hub: an actor's calls keep their order with those of the same caller that come by its lane."""
+        if self._kinds[run.kind].ahead:
+            self._backpressure.open(run.task)
         client = run.environment[0]
         if run.before:
             self._incoming.from_hub(client, run.before)
@@ -265,36 +334,16 @@ class Worker:
         with self._lock:
             self._queue.append(run)
 
-    @contextlib.contextmanager
-    def _blocking(self, ready: Callable[[], bool]) -> Iterator[None]:
-        """Around a wait inside a task: its CPU is given to others meanwhile; `ready` says whether it is over.
-
-        A thread that waits longer than its task runs counts no more when that is over.
-        """
+    def _give_cpu(self, back: bool) -> None:
         link = self.engine.link
-        with self._lock:
-            task = self._running
-            self._waits.append(ready)
-            if task is not None:
-                self._blocked += 1
-                if self._blocked == 1:
-                    link.append(("blocked",))
-        try:
-            yield
-        finally:
-            last = False
-            with self._lock:
-                self._waits.remove(ready)
-                if task is not None and self._running == task:
-                    self._blocked -= 1
-                    last = self._blocked == 0
-            if last and not link.lost:
-                link.post(("unblocked",))
+        if back:
+            link.append(("blocked",))
+        elif not link.lost:
+            link.post(("unblocked",))
 
     def _say_stuck(self, number: int) -> None:
         """All that was sent before has been taken: whether whoever waits here still has to."""
-        with self._lock:
-            stuck = bool(self._waits) and not any(ready() for ready in self._waits)
+        stuck = self._calls.are_stuck()
         self.engine.link.report(("stuck", number, stuck))
         self.engine.link.kick()
 
@@ -311,20 +360,34 @@ class Worker:
     # interrupts
 
     def _interrupt(self, task: bytes) -> None:
-        """It comes after its task did, so one that is neither here nor running is done."""
-        self._incoming.read_all()  # its client wrote it before it told of it
+        """Raise KeyboardInterrupt in it. The message comes after its task did: one that is not here is done."""
         with self._lock:
-            if any(run.task == task for run in self._queue):
-                self._cancelled.add(task)
-            elif self._running == task:
+            if self._running == task:
                 self._interrupted = task
                 signal.pthread_kill(self._main, signal.SIGINT)
+                return
+        self._cancel(task)
 
-    def _cancel_call(self, task: bytes) -> None:
-        """An actor's call that nobody waits for any more: it does not start, and goes on if it has."""
+    def _cancel(self, task: bytes) -> None:
+        """Have it not start, or tell it that nobody waits for it any more."""
         with self._lock:
-            if any(run.task == task for run in self._queue):
+            group = self._handed.get(task)
+            queued = [run for run in self._queue if run.task == task]
+            if queued and queued[0].lane is not None:  # a lane's call ends when its turn comes
                 self._cancelled.add(task)
+                return
+            for run in queued:
+                self._queue.remove(run)
+            if group is not None:
+                del self._handed[task]
+            elif not queued:
+                self._calls.cancel(task)
+        if queued or group is not None:
+            now = time.time()
+            self.engine.link.report(("done", task, "cancelled", [], (), now, now, None))
+            self._backpressure.close(task)
+        elif self._groups is not None and task in self._handed:
+            self._groups.cancel(task)
 
     def _wants_interrupt(self) -> bool:
         """In the signal handler: raise only in the task that is meant."""
@@ -367,3 +430,7 @@ class Worker:
     def _hub_gone(self) -> None:
         """Nothing here has a meaning without the hub, whatever user code is doing."""
         os._exit(1)
+
+
+def _status(leaving: SystemExit) -> int:
+    return leaving.code if isinstance(leaving.code, int) else 0 if leaving.code is None else 1

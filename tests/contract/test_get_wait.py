@@ -232,7 +232,7 @@ def test_wait_of_one_ref_or_of_other_things_in_the_list_is_a_type_error() -> Non
     with pytest.raises(TypeError, match="list of ObjectRefs"):
         shoal.wait(ref)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="list holds int"):
-        shoal.wait([ref, 1])  # type: ignore[list-item]
+        shoal.wait([ref, 1])  # type: ignore[type-var]
 
 
 @pytest.mark.parametrize("wrong", [-1, -0.1])

@@ -411,7 +411,7 @@ def test_wait_refuses_nonsense() -> None:
     with pytest.raises(TypeError):
         shoal.wait(ref)
     with pytest.raises(TypeError):
-        shoal.wait([1])  # type: ignore[list-item]
+        shoal.wait([1])  # type: ignore[type-var]
     with pytest.raises(ValueError, match="num_returns"):
         shoal.wait([ref], num_returns=2)
     with pytest.raises(ValueError, match="num_returns"):

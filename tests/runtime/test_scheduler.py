@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from shoal.ids import value_of
 from shoal.scheduler import commands as cmd
 from shoal.scheduler import events as ev
 from shoal.scheduler.nodes import Node
@@ -148,7 +149,7 @@ class World(RuleBasedStateMachine):
 
     def new_id(self) -> bytes:
         self.count += 1
-        return b"world---" + self.count.to_bytes(6, "big") + b"\0\0"
+        return b"world---" + self.count.to_bytes(5, "big") + b"\0\0\0"
 
     def submit(self, k: Kind, client: int, deps: tuple[bytes, ...] = (), parent: bytes | None = None,
                actor: bytes | None = None, job: int | None = None, env: str = "") -> bytes:  # fmt: skip
@@ -156,7 +157,7 @@ class World(RuleBasedStateMachine):
         self.submitted[task] = k
         if k.role != "actor":
             for i in range(k.returns):
-                self.objects[task[:14] + i.to_bytes(2, "big")] = client
+                self.objects[value_of(task, i)] = client
         job = client if job is None else job
         self.do(ev.Submitted(task, k.id, client, job, CELL, parent, actor, deps, (), env))
         return task

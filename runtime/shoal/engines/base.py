@@ -105,13 +105,12 @@ class Engine(Protocol):
     @property
     def counts(self) -> Counts: ...
 
-    def submit(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[ObjectRef[Any]]: ...
+    def submit(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        """The refs of the values; of a stream its `ObjectRefGenerator`, alone."""
 
     def create_actor(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes: ...
 
-    def call(
-        self, actor: bytes, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> list[ObjectRef[Any]]: ...
+    def call(self, actor: bytes, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]: ...
 
     def put(self, value: Any) -> ObjectRef[Any]: ...
 
@@ -120,7 +119,11 @@ class Engine(Protocol):
     def wait(self, ids: Sequence[bytes], num_returns: int, timeout: float | None) -> set[bytes]:
         """Ids that are ready, at least `num_returns` of them unless time ran out; all that are known to be."""
 
-    def when_ready(self, object_id: bytes, call: Callable[[], None]) -> None: ...
+    def when_ready(self, object_id: bytes, call: Callable[[], None]) -> None:
+        """Have `call` called when the object is ready or the cluster gone, by whoever reads: it must not wait."""
+
+    def later(self, call: Callable[[], None]) -> None:
+        """Have `call` called soon, by a thread that may wait."""
 
     def await_group(self, group: bytes, value: T) -> ObjectRef[T]:
         """A ref to the value that is ready when the placement group is."""

@@ -267,6 +267,9 @@ class InlineEngine:
     def record(self, batch: Iterable[tuple[Any, ...]]) -> None:
         self._series.add(batch)
 
+    def later(self, call: Callable[[], None]) -> None:
+        call()
+
     def blocking(self, ready: Callable[[], bool]) -> contextlib.AbstractContextManager[object]:
         return contextlib.nullcontext()
 

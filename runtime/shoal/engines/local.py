@@ -9,7 +9,6 @@ import itertools
 import socket
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -18,33 +17,28 @@ from typing import Any
 from shoal import context
 from shoal.calls import Call
 from shoal.counts import RefCounts
+from shoal.engines.arguments import pack_arguments
 from shoal.engines.away import AWAY, Away
 from shoal.engines.base import Methods, Output, Work
+from shoal.engines.demands import warn_if_too_large
+from shoal.engines.later import Later
+from shoal.engines.streams import MARK, Streams
+from shoal.engines.waiter import Waiter
 from shoal.errors import named_error, unpack_error
 from shoal.exceptions import ClusterDiedError, GetTimeoutError
+from shoal.generators import ObjectRefGenerator
 from shoal.ids import IdMaker, returns, task_of
 from shoal.lanes import Lanes
 from shoal.link import Link
 from shoal.refs import ObjectRef
 from shoal.runtime_env import RuntimeEnv
 from shoal.segments import HubSegments
-from shoal.serial import Packed, pack, pack_call, unpack
+from shoal.serial import Packed, pack, unpack
 from shoal.shield import Shield
 from shoal.spill import Vanished
 from shoal.store import LARGE, Store
 from shoal.surroundings import Surroundings
 from shoal.wire import Message
-
-
-class _Waiter:
-    """Counts down until enough of what it waits for is ready, or something has failed."""
-
-    __slots__ = ("left", "failed", "call")
-
-    def __init__(self, left: int, call: Callable[[], None] | None = None) -> None:
-        self.left = left
-        self.failed = False
-        self.call = call
 
 
 class LocalEngine:
@@ -67,14 +61,16 @@ class LocalEngine:
         self.client = client
         self._ids = IdMaker()
         self._values: dict[bytes, tuple[Any, ...]] = {}
-        self._waiting: dict[bytes, list[_Waiter]] = {}
+        self._waiting: dict[bytes, list[Waiter]] = {}
         self._expected: set[bytes] = set()
         self._known: set[bytes] = set()
         self._answers: dict[int, tuple[bool, Any]] = {}
         self._questions = itertools.count(1)
         self._on_message = on_message
-        self._shield = shield
-        self._blocking = blocking
+        self.shield = shield
+        self.blocking = blocking
+        self._on_lost = on_lost
+        self.later = Later()
         self._outputs: list[Callable[[Output], None]] = []
         self._lock = threading.Lock()
         self.counts = RefCounts(self._first_ref, self._last_ref)
@@ -94,13 +90,21 @@ class LocalEngine:
             tick=self._tick,
             busy=self._busy,
             dirty=self._dirty,
-            on_lost=on_lost,
+            on_lost=self._lost,
             attend_socket=attend,
         )
         if client < 0:  # a driver
             self.lanes = Lanes(self, client, folder, self.link, shield)
-
         self.surroundings = Surroundings(self.link.append, folder / "packages")
+        self.streams = Streams(
+            self._values,
+            self._expected,
+            self._lock,
+            self.counts,
+            lambda object_id: ObjectRef._made(object_id, self),
+            self.link.post,
+            self.link.append,
+        )
 
     @property
     def alive(self) -> bool:
@@ -123,6 +127,9 @@ class LocalEngine:
         self.link.append(("borrow", (object_id,)))
 
     def _last_ref(self, object_id: bytes) -> None:
+        if object_id.endswith(MARK):
+            self.streams.dropped(object_id)
+            return
         with self._lock:
             self._values.pop(object_id, None)
             self._expected.discard(object_id)
@@ -139,12 +146,10 @@ class LocalEngine:
 
     # work
 
-    def submit(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[ObjectRef[Any]]:
+    def submit(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         return self._send(work, None, args, kwargs)
 
-    def call(
-        self, actor: bytes, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> list[ObjectRef[Any]]:
+    def call(self, actor: bytes, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         return self._send(work, actor, args, kwargs)
 
     def create_actor(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
@@ -155,22 +160,22 @@ class LocalEngine:
         self._send(work, actor, args, kwargs)
         return actor
 
-    def _send(
-        self, work: Work, actor: bytes | None, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> list[ObjectRef[Any]]:
+    def _send(self, work: Work, actor: bytes | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         if work.id not in self._known:
             self._define(work)
         environment = self.surroundings.number(work.runtime_env)
-        payload, slots, deps, holds, keep = self._pack(args, kwargs)
+        payload, slots, deps, holds, keep = pack_arguments(args, kwargs, self._put)
         holds = (*holds, *work.captured)
         task = self._ids.next()
-        refs: list[ObjectRef[Any]] = []
+        refs: list[Any] = []
         ids = () if work.role == "actor" else returns(task, work.returns)
         # Made before the task is sent: should an interrupt come, they go and with them what they stand for.
         for object_id in ids:
             self._expected.add(object_id)
             self.counts.add_new(object_id)
             refs.append(ObjectRef._made(object_id, self))
+        if work.yields == "stream":
+            refs = [ObjectRefGenerator(refs[0], self, self.streams.open(task, work.ahead))]
         call = Call(
             task, work, actor, context.get_cell(), context.get_task(), environment,
             payload, slots, deps, holds, ids, time.time(),
@@ -276,7 +281,7 @@ class LocalEngine:
 
     def _settle(self, object_id: bytes, calls: list[Callable[[], None]]) -> None:
         """The value is here: whoever waits for it is told; the lock is held."""
-        if object_id not in self.counts:  # dropped while its value was on the way
+        if object_id not in self.counts and not self.streams.reads(object_id):  # dropped while its value was on the way
             self._values.pop(object_id, None)
             self._private.pop(object_id, None)
             self._waiting.pop(object_id, None)
@@ -288,7 +293,7 @@ class LocalEngine:
 
     def _define(self, work: Work) -> None:
         if work.resources.get("CPU", 0) > 1 or len(work.resources) > 1 or work.wish is not None:
-            self._warn_if_too_large(work)
+            warn_if_too_large(work, self.query("lacking", work.resources, work.wish))
         # A method runs on an actor that is there already: its handle may have come without the class.
         if work.role != "method" and work.function not in self._known:
             self.link.append(("function", work.function, work.blob()))
@@ -301,49 +306,6 @@ class LocalEngine:
         )  # fmt: skip
         self._known.add(work.id)
 
-    def _warn_if_too_large(self, work: Work) -> None:
-        lacking = self.query("lacking", work.resources, work.wish)
-        if lacking is not None:
-            warnings.warn(
-                f"{work.name} stays pending: {lacking}; ask for less, or start a larger cluster",
-                stacklevel=6,  # the line that calls .remote()
-            )
-
-    def _pack(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Any, tuple[int | str, ...], tuple[bytes, ...], tuple[bytes, ...], list[ObjectRef[Any]]]:
-        """Arguments for the wire: refs at the top level are cut out and become dependencies at their slots."""
-        slots: list[int | str] = []
-        deps: list[bytes] = []
-        keep: list[ObjectRef[Any]] = []
-
-        def cut(slot: int | str, value: Any) -> Any:
-            if type(value) is ObjectRef:
-                slots.append(slot)
-                deps.append(value.binary())
-                return None
-            return value
-
-        if any(type(a) is ObjectRef for a in args) or any(type(a) is ObjectRef for a in kwargs.values()):
-            args = tuple(cut(i, a) for i, a in enumerate(args))
-            kwargs = {k: cut(k, a) for k, a in kwargs.items()}
-        packed = pack_call(args, kwargs)
-        if packed.size >= LARGE:
-
-            def put_large(slot: int | str, value: Any) -> Any:
-                alone = pack(value, f"argument {slot}")
-                if alone.size < LARGE:
-                    return value
-                ref = self._put(alone)
-                keep.append(ref)
-                return cut(slot, ref)
-
-            args = tuple(put_large(i, a) for i, a in enumerate(args))
-            kwargs = {k: put_large(k, a) for k, a in kwargs.items()}
-            packed = pack_call(args, kwargs)
-        payload = packed.stream if not packed.buffers else (packed.stream, [bytes(b) for b in packed.buffers])
-        return payload, tuple(slots), tuple(deps), packed.contained, keep
-
     # objects
 
     def put(self, value: Any) -> ObjectRef[Any]:
@@ -351,7 +313,7 @@ class LocalEngine:
 
     def _put(self, packed: Packed) -> ObjectRef[Any]:
         object_id = self._ids.next()
-        with self._shield:  # an interrupt in between would leave memory taken that nobody knows of
+        with self.shield:  # an interrupt in between would leave memory taken that nobody knows of
             self._export(packed.contained)
             place = self.place(packed)
             self._values[object_id] = place
@@ -362,11 +324,19 @@ class LocalEngine:
     def await_group(self, group: bytes, value: Any) -> ObjectRef[Any]:
         packed = pack(value)
         object_id = self._ids.next()
-        with self._shield:
+        with self.shield:
             self._expected.add(object_id)
             self.counts.add_new(object_id)
             self.link.post(("await_group", object_id, group, self.place(packed)))
             return ObjectRef._made(object_id, self)
+
+    def put_error(self, value: tuple[Any, ...], contained: tuple[bytes, ...]) -> ObjectRef[Any]:
+        """An object whose `get` raises."""
+        object_id = self._ids.next()
+        self._values[object_id] = value
+        self.counts.add_new(object_id)
+        self.link.post(("put", object_id, value, contained))
+        return ObjectRef._made(object_id, self)
 
     def place(self, packed: Packed) -> tuple[Any, ...]:
         """A value as it travels: in the message when small, else in shared memory."""
@@ -391,7 +361,7 @@ class LocalEngine:
         values = self._values
         missing = {i for i in ids if i not in values}
         if missing and not self._any_failed(ids):
-            waiter = _Waiter(len(missing))
+            waiter = Waiter(len(missing))
             if not self._await(missing, waiter, timeout):
                 raise GetTimeoutError(f"{waiter.left} of {len(ids)} objects were not ready after {timeout:g} s")
         if self._any_failed(ids):  # though earlier ones may still run
@@ -417,11 +387,11 @@ class LocalEngine:
         missing = {i for i in ids if i not in values}
         short = num_returns - (len(ids) - len(missing))
         if short > 0:
-            self._await(missing, _Waiter(short), timeout, errors_end_it=False)
+            self._await(missing, Waiter(short), timeout, errors_end_it=False)
         return {i for i in ids if i in values}
 
     def _await(
-        self, missing: set[bytes], waiter: _Waiter, timeout: float | None, errors_end_it: bool = True
+        self, missing: set[bytes], waiter: Waiter, timeout: float | None, errors_end_it: bool = True
     ) -> bool:
         with self._lock:
             for object_id in missing:
@@ -438,7 +408,7 @@ class LocalEngine:
             return waiter.left <= 0 or (waiter.failed and errors_end_it)
 
         try:
-            with self._blocking(ready):
+            with self.blocking(ready):
                 return self.link.wait(ready, timeout)
         finally:
             if waiter.left > 0:
@@ -452,10 +422,10 @@ class LocalEngine:
 
     def when_ready(self, object_id: bytes, call: Callable[[], None]) -> None:
         with self._lock:
-            ready = object_id in self._values
+            ready = object_id in self._values or self.link.lost
             unasked = not ready and object_id not in self._expected
             if not ready:
-                self._waiting.setdefault(object_id, []).append(_Waiter(1, call))
+                self._waiting.setdefault(object_id, []).append(Waiter(1, call))
                 self._expected.add(object_id)
         if ready:
             call()
@@ -467,10 +437,19 @@ class LocalEngine:
     def record(self, batch: Iterable[tuple[Any, ...]]) -> None:
         self.link.post(("metrics", batch))
 
-    def blocking(self, ready: Callable[[], bool]) -> AbstractContextManager[object]:
-        return self._blocking(ready)
+    def _lost(self) -> None:
+        self._tell_waiters()
+        self._on_lost()
 
-    def _count_down(self, waiter: _Waiter, object_id: bytes) -> None:
+    def _tell_waiters(self) -> None:
+        """What waits without a thread of its own is told that nothing will come any more."""
+        with self._lock:
+            calls = [w.call for waiters in self._waiting.values() for w in waiters if w.call is not None]
+            self._waiting.clear()
+        for call in calls:
+            call()
+
+    def _count_down(self, waiter: Waiter, object_id: bytes) -> None:
         waiter.left -= 1
         if self._values[object_id][0] == "e":
             waiter.failed = True
@@ -485,7 +464,7 @@ class LocalEngine:
             with self._lock:
                 self._values[object_id] = value
                 self._private.pop(object_id, None)
-                known = object_id in self.counts
+                known = object_id in self.counts or self.streams.reads(object_id)
                 self._settle(object_id, calls)
             if not known:  # it was the client's own when its last ref went: the hub does not know of that
                 self.link.report(("release", (object_id,)))
@@ -588,5 +567,7 @@ class LocalEngine:
         self.link.close()
         if self.lanes is not None:
             self.lanes.close()
+        self._tell_waiters()
+        self.later.close()
         self.store.close()
         self._segments.close()

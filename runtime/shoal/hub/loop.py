@@ -25,6 +25,7 @@ from shoal.hub.recorder import Recorder
 from shoal.hub.room import Room
 from shoal.hub.runtime_envs import RuntimeEnvs
 from shoal.hub.state import State
+from shoal.hub.streams import Streams
 from shoal.hub.supervisor import Supervisor
 from shoal.scheduler import commands as cmd
 from shoal.scheduler import events as ev
@@ -109,6 +110,7 @@ class Hub:
             cmd.ActorChanged: lambda c: self.state.actor_changed(c.actor),
         }
         self._lanes = Lanes(self)
+        self.streams = Streams(self)
 
     # the loop
 
@@ -431,8 +433,12 @@ class Hub:
             for value in values:  # nobody waits for it any more
                 self.memory.freed(value)
             return
-        if record.returns:
-            self.values.update(zip(record.returns, values, strict=False))
+        objects = self.scheduler.objects.table
+        for object_id, value in zip(record.returns, values, strict=False):
+            if object_id not in objects or not objects[object_id].ready:
+                self.values[object_id] = value
+            else:  # a generator filled it, and failed later
+                self.memory.freed(value)
         self.recorder.timed(task, started, ended)
         self._events.append(ev.Finished(peer.number, task, outcome, contained, ended - started, error))
 
@@ -536,6 +542,8 @@ class Hub:
         self.room.used(task.deps)
         first = before[1] if before[0] == command.worker else 0
         peer.send(("run", task.id, kind.id, task.cell, environment, payload, slots, task.deps, values, first))
+        if kind.stream and (taken := self.scheduler.streams.how_many_taken(task.id)):
+            peer.send(("taken", task.id, taken))  # by the reader of an earlier attempt
         self._dirty.add(peer)
         worker = self.scheduler.workers.get(command.worker)
         alone = worker is not None and len(worker.running) == 1

@@ -19,7 +19,7 @@ from shoal.exceptions import ClusterError
 from shoal.hub.logs import Logs
 from shoal.hub.memory import size_of
 from shoal.hub.recorder import Row
-from shoal.ids import JobID, worker_id
+from shoal.ids import JobID, task_of, worker_id
 from shoal.scheduler.resources import amounts
 from shoal.scheduler.tables import DEAD, PUSHED, QUEUED, STARTING, WAITING, Actor, Object, Shape, Worker
 
@@ -272,7 +272,7 @@ class State:
     def _objects(self) -> Rows:
         values = self._hub.values
         for object_id, record in self._hub.scheduler.objects.table.items():
-            task = self._hub.scheduler.tasks.get(object_id[:14] + b"\0\0")
+            task = self._hub.scheduler.tasks.get(task_of(object_id))
             status = "NIL"
             if record.ready:
                 status = states.FAILED if record.failed else states.FINISHED

@@ -1,7 +1,8 @@
 """Actors and the order of their calls.
 
-Calls of one caller go out in the order of submission: one whose argument is not ready holds back the caller's later
-calls, but never the calls of another caller.
+Calls of one caller to one concurrency group go out in the order of submission: one whose argument is not ready holds
+back the caller's later calls, but never the calls of another caller. Where several calls run at once it holds none
+back.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Actors:
             actor.received[call.client] = actor.received.get(call.client, 0) + 1
 
     def enqueue(self, actor: Actor, task: Task, front: bool = False) -> None:
-        mailbox = actor.mailboxes.setdefault(task.client, deque())
+        mailbox = actor.mailboxes.setdefault((task.client, task.kind.group), deque())
         if front:
             mailbox.appendleft(task.id)
         else:
@@ -57,16 +58,20 @@ class Actors:
             return []
         out: list[Task] = []
         for caller in list(actor.mailboxes):
-            if caller in actor.silent:
+            if caller[0] in actor.silent:
                 continue
             mailbox = actor.mailboxes[caller]
+            held: list[bytes] = []
             while mailbox:
                 task = tasks.get(mailbox[0])
-                if task is not None:
-                    if task.missing:
+                if task is not None and task.missing:
+                    if not actor.kind.concurrent:
                         break
+                    held.append(task.id)
+                elif task is not None:
                     out.append(task)
                 mailbox.popleft()  # one that was cancelled meanwhile is simply skipped
+            mailbox.extend(held)
             if not mailbox:
                 del actor.mailboxes[caller]
         return out

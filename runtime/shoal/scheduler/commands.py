@@ -86,6 +86,35 @@ class Free(NamedTuple):
     object: bytes
 
 
+class StoreItem(NamedTuple):
+    """What a generator yielded is this object's value."""
+
+    task: bytes
+    number: int
+    object: bytes
+
+
+class RefuseItem(NamedTuple):
+    """What a generator yielded is not wanted, or there already."""
+
+    task: bytes
+    number: int
+
+
+class EndStream(NamedTuple):
+    """The object is the end mark of its stream."""
+
+    object: bytes
+
+
+class Taken(NamedTuple):
+    """Tell a worker how many items of the stream that it makes have been taken."""
+
+    worker: int
+    task: bytes
+    items: int
+
+
 class TaskEnded(NamedTuple):
     """A task is over, for the books: `error` is None, or the class name of what it ended with.
 
@@ -161,6 +190,10 @@ Command = (
     | Fail
     | CopyError
     | Free
+    | StoreItem
+    | RefuseItem
+    | EndStream
+    | Taken
     | TaskEnded
     | Forget
     | ActorChanged

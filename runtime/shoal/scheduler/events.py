@@ -69,6 +69,29 @@ class Finished(NamedTuple):
     error: str | None = None
 
 
+class Yielded(NamedTuple):
+    """A generator's next value, the `number`-th from 0; `contained` lists the refs inside it."""
+
+    worker: int
+    task: bytes
+    number: int
+    contained: tuple[bytes, ...]
+
+
+class ItemsTaken(NamedTuple):
+    """The reader of a stream has taken so many items in all."""
+
+    task: bytes
+    items: int
+
+
+class StreamDropped(NamedTuple):
+    """The reader of a stream is gone; `unread` is the first item, from 1, that it has not read."""
+
+    task: bytes
+    unread: int
+
+
 class Returned(NamedTuple):
     """A worker gives back tasks that it has not started."""
 
@@ -226,6 +249,9 @@ Event = (
     | WorkerDied
     | EnvironmentFailed
     | Finished
+    | Yielded
+    | ItemsTaken
+    | StreamDropped
     | Returned
     | Blocked
     | Unblocked

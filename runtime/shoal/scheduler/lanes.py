@@ -169,7 +169,9 @@ class Lanes:
 
     def offer(self, actor: Actor, worker: Worker, caller: int) -> None:
         """All of a driver's calls that came here are with the worker: the next may go by a lane."""
-        if caller in self._scheduler.clients and caller not in actor.mailboxes:
+        if actor.kind.concurrent:  # its calls go the hub's way: a worker's lane knows no groups
+            return
+        if caller in self._scheduler.clients and not any(client == caller for client, _ in actor.mailboxes):
             worker.drivers.add(caller)
             received, sent = actor.received.get(caller, 0), actor.sent[caller]
             self._scheduler.out.append(OfferLane(caller, actor.id, worker.id, received, sent))

@@ -40,6 +40,8 @@ class Objects:
         if record is None:  # all refs were dropped meanwhile
             self._out.append(Free(object_id))
             return []
+        if record.ready:  # a generator filled it, and failed later
+            return []
         record.ready, record.failed = True, failed
         record.contained = contained
         for inner in contained:
@@ -54,6 +56,10 @@ class Objects:
         if not record.holders and not record.pins:
             self._free(object_id)
         return waiters
+
+    def unready(self, ids: Iterable[bytes]) -> tuple[bytes, ...]:
+        """Those that have no value yet: a generator may have filled some of a task's."""
+        return tuple(i for i in ids if i not in self.table or not self.table[i].ready)
 
     def pin(self, object_id: bytes) -> Object | None:
         record = self.table.get(object_id)

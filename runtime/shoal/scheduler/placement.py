@@ -338,7 +338,7 @@ class Placement:
     @property
     def watched(self) -> float | None:
         """In how many seconds a look is wanted: at tasks that lie ahead, or at workers too many."""
-        if any(len(w.running) > 1 for w in self.workers.values()):
+        if any(w.state == LEASED and len(w.running) > 1 for w in self.workers.values()):
             return OVERDUE
         return self.pool.watched
 

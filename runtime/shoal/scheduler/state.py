@@ -22,6 +22,7 @@ from shoal.scheduler.objects import Objects
 from shoal.scheduler.placement import OVERDUE, Placement
 from shoal.scheduler.places import Places
 from shoal.scheduler.resources import amounts
+from shoal.scheduler.streams import Streams
 from shoal.scheduler.tables import ACTOR, DEAD, PUSHED, QUEUED, STARTING, Kind, Task
 
 LOG = 4096
@@ -33,10 +34,11 @@ class Scheduler:
 
     def __init__(self, head: Node) -> None:
         self.out: list[Command] = []
+        self.tasks: dict[bytes, Task] = {}
         self.objects = Objects(self.out)
+        self.streams = Streams(self.out, self.objects, self.tasks)
         self.actors = Actors()
         self.kinds: dict[bytes, Kind] = {}
-        self.tasks: dict[bytes, Task] = {}
         self.lives = ActorLives(self)
         self.cancels = Cancels(self)
         self.placement = Placement(self.out, self.tasks, self.lives.place, self.fail)
@@ -58,6 +60,9 @@ class Scheduler:
             ev.WorkerDied: self._worker_died,
             ev.EnvironmentFailed: self._environment_failed,
             ev.Finished: self._finished,
+            ev.Yielded: self._yielded,
+            ev.ItemsTaken: self.streams.taken,
+            ev.StreamDropped: self.streams.dropped,
             ev.Returned: self._returned,
             ev.Blocked: self._blocked,
             ev.Unblocked: self._unblocked,
@@ -115,6 +120,7 @@ class Scheduler:
     def _client_left(self, e: ev.ClientLeft) -> None:
         self.clients.discard(e.client)
         self.objects.leave(e.client)  # first: nobody is there to be told of what follows
+        self.streams.leave(e.client)
         for actor in [a for a in self.actors.table.values() if a.job == e.client]:
             if actor.state != DEAD:
                 self.lives.end(actor, "the program that made it has ended", KillWorker)
@@ -181,6 +187,8 @@ class Scheduler:
             self.tasks[e.parent].children.add(task.id)
         for object_id in task.returns:
             self.objects.expect(object_id, e.client)
+        if kind.stream:
+            self.streams.open(task)
         return task
 
     def add_arguments(self, task: Task, deps: tuple[bytes, ...], holds: tuple[bytes, ...]) -> None:
@@ -281,6 +289,7 @@ class Scheduler:
                 self.lost_worker(task, error, e.reason, started=task_id == running[0])
         self.clients.discard(e.worker)
         self.objects.leave(e.worker)
+        self.streams.leave(e.worker)
         if had_started:
             self.placement.pool.fill()
 
@@ -331,6 +340,14 @@ class Scheduler:
             self.placement.enqueue(task)
         return True
 
+    def _yielded(self, e: ev.Yielded) -> None:
+        for waiter_id in self.streams.item(e):
+            waiter = self.tasks.get(waiter_id)
+            if waiter is not None:
+                waiter.missing -= 1
+                if not waiter.missing:
+                    self._arguments_ready(waiter)
+
     def settle(self, task: Task, contained: Iterable[tuple[bytes, ...]], error: str | None) -> None:
         """The task is over and its values are known; what waited for them goes on or fails."""
         todo: list[tuple[Task, Iterable[tuple[bytes, ...]], str | None]] = [(task, contained, error)]
@@ -339,6 +356,7 @@ class Scheduler:
             if task.id not in self.tasks:  # settled already: two of its arguments failed
                 continue
             self._forget(task, error)
+            self.streams.end(task, error is not None)
             inside = tuple(contained)
             for i, object_id in enumerate(task.returns):
                 refs = inside[i] if i < len(inside) else ()
@@ -390,7 +408,7 @@ class Scheduler:
         if task.kind.role == "actor":
             self.lives.creation_failed(task, message, error)
         else:
-            self.out.append(Fail(task.returns, error, message, about))
+            self.out.append(Fail(self.objects.unready(task.returns), error, message, about))
         self.settle(task, (), error)
 
     def _fail_like(self, task: Task, source: bytes) -> None:

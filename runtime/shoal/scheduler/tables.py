@@ -158,8 +158,8 @@ class Actor:
     arguments_kept: bool = True
     state: str = PENDING_CREATION
     worker: int | None = None
-    mailboxes: dict[int, deque[bytes]] = field(default_factory=dict)
-    """Calls not yet sent, by caller: each caller's go out in their order."""
+    mailboxes: dict[tuple[int, str], deque[bytes]] = field(default_factory=dict)
+    """Calls not yet sent, by caller and concurrency group: each one's go out in their order."""
     reason: str = ""
     error: str = "ActorDiedError"
     """What its calls fail with once it is dead."""
