@@ -105,6 +105,8 @@ class Incoming:
         self._lock = lock
         self._take = take
         self._lanes: dict[int, IncomingLane] = {}
+        self._unnamed: list[IncomingLane] = []
+        """Lanes on which the client's first word, who it is, has not been read."""
         self._received: collections.Counter[int] = collections.Counter()
         self._running: dict[bytes, Run] = {}
         self._adopted: set[bytes] = set()
@@ -135,6 +137,7 @@ class Incoming:
             sock.close()
             return None
         lane = IncomingLane(sock)
+        self._unnamed.append(lane)
         self._link.add_source(lane.fd, lambda: self._read_lane(lane))
         return lane
 
@@ -151,17 +154,28 @@ class Incoming:
             elif tag == "client":
                 lane.client = message[1]
                 self._lanes[lane.client] = lane
+                self._unnamed.remove(lane)
             else:
                 self._link.dispatch(message)
         if lane.ended:
             self._link.drop_source(lane.fd)
             if self._lanes.get(lane.client) is lane:
                 del self._lanes[lane.client]
+            if lane in self._unnamed:
+                self._unnamed.remove(lane)
             lane.close()
         return bool(messages)
 
+    def _read_new(self) -> None:
+        """Learn of all clients that have connected. One may have been accepted, and have nothing read of it yet."""
+        while self._accept_one() is not None:
+            pass
+        for lane in list(self._unnamed):
+            self._read(lane)
+
     def read_all(self) -> None:
         """Take what lies on all lanes; called by the thread that reads."""
+        self._read_new()
         for lane in list(self._lanes.values()):
             while not lane.ended and self._read(lane):
                 pass
@@ -181,8 +195,8 @@ class Incoming:
     def from_hub(self, client: int, before: int) -> None:
         """A call from the hub is here: first come so many calls of the lane, and after it some that waited for it."""
         if before:
-            while client not in self._lanes and (new := self._accept_one()) is not None:
-                self._read(new)
+            if client not in self._lanes:
+                self._read_new()
             lane = self._lanes.get(client)
             while lane is not None and lane.received < before and not lane.ended:
                 self._read(lane)  # the client wrote them before it told the hub
