@@ -52,3 +52,8 @@ class Call:
         self.pushed_at = 0.0
         self.told = False
         self.cancelled = False
+
+    @property
+    def needs(self) -> tuple[bytes, ...]:
+        """What is kept for it while its client has it: its arguments, the refs inside them, its actor."""
+        return (*self.deps, *self.holds) if self.actor is None else (*self.deps, *self.holds, self.actor)

@@ -123,26 +123,21 @@ class Incoming:
 
     # what comes
 
-    def _accept(self) -> None:
-        self._accept_one()
-
-    def _accept_one(self) -> IncomingLane | None:
+    def _accept(self) -> bool:
+        """False when nobody has connected."""
         try:
             sock, _ = self._listener.accept()
         except OSError:
-            return None
+            return False
         try:
             check_peer(sock)
         except ClusterError:
             sock.close()
-            return None
+            return False
         lane = IncomingLane(sock)
         self._unnamed.append(lane)
-        self._link.add_source(lane.fd, lambda: self._read_lane(lane))
-        return lane
-
-    def _read_lane(self, lane: IncomingLane) -> None:
-        self._read(lane)
+        self._link.add_source(lane.fd, lambda: self._read(lane))
+        return True
 
     def _read(self, lane: IncomingLane) -> bool:
         """False when there was nothing."""
@@ -168,7 +163,7 @@ class Incoming:
 
     def _read_new(self) -> None:
         """Learn of all clients that have connected. One may have been accepted, and have nothing read of it yet."""
-        while self._accept_one() is not None:
+        while self._accept():
             pass
         for lane in list(self._unnamed):
             self._read(lane)
@@ -274,8 +269,3 @@ class Incoming:
             self._link.report(("closed", self._closing))
             self._closing = 0
             self._link.kick()
-
-    def forget(self, queue: collections.deque[Run]) -> None:
-        """Calls of clients that are gone are not begun."""
-        for run in [run for run in queue if run.lane is not None and run.lane.ended]:
-            queue.remove(run)

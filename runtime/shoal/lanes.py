@@ -143,20 +143,22 @@ class Lanes:
         self._calls[call.task] = call
         key = (call.cell, call.work.id)
         self._unfinished[key] = self._unfinished.get(key, 0) + 1
-        # A call holds its actor, and its arguments, for it may be handed to the hub yet.
-        if call.actor is not None:
-            self._client.counts.add_new(call.actor)
-        for dep in call.deps:
-            self._client.counts.add_new(dep)
+        self._keep(call)
 
     def _leave(self, call: Call) -> None:
         if self._calls.pop(call.task, None) is not None:
             if not call.told:
                 self._uncount(call)
-            if call.actor is not None:
-                self._client.counts.drop(call.actor)
-            for dep in call.deps:
-                self._client.counts.drop(dep)
+            self._let_go(call)
+
+    def _keep(self, call: Call) -> None:
+        """Hold what it needs: it may be handed to the hub yet."""
+        for object_id in call.needs:
+            self._client.counts.add_new(object_id)
+
+    def _let_go(self, call: Call) -> None:
+        for object_id in call.needs:
+            self._client.counts.drop(object_id)
 
     def _uncount(self, call: Call) -> None:
         key = (call.cell, call.work.id)
@@ -175,15 +177,13 @@ class Lanes:
 
     def _hold(self, call: Call) -> None:
         self.held[call.task] = call
-        for object_id in (*call.deps, *call.holds, call.actor or b""):
-            self._client.counts.add_new(object_id)
+        self._keep(call)
 
     def _release(self, call: Call, before: tuple[int, int] = (0, 0)) -> None:
         del self.held[call.task]
         self._to_hub(call, before)
         self._client.release_dropped(call)
-        for object_id in (*call.deps, *call.holds, call.actor or b""):
-            self._client.counts.drop(object_id)
+        self._let_go(call)
 
     def _fill(self, queue: _Queue) -> None:
         calls, lanes = queue.calls, queue.lanes
@@ -433,10 +433,8 @@ class Lanes:
             if call.task not in self._calls:
                 return False
             if call.lane is None:
-                for queue in self._queues.values():
-                    if call in queue.calls:
-                        queue.calls.remove(call)
-                        self._hand_over(call)
+                self._queue_of[call.work.id].calls.remove(call)
+                self._hand_over(call)
             elif not call.told:
                 call.told = True
                 call.lane.flush()  # what the hub says of it is to find it there

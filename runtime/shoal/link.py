@@ -76,7 +76,7 @@ class Link:
         self._sources = select.epoll()
         """The hub's socket and whatever else this thread reads while it waits: see `add_source`."""
         self._sources.register(sock, select.EPOLLIN)
-        self._readers: dict[int, Callable[[], None]] = {sock.fileno(): self._read}
+        self._readers: dict[int, Callable[[], object]] = {sock.fileno(): self._read}
         self._kick = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._epoll = select.epoll()
         self._epoll.register(self._kick, select.EPOLLIN)
@@ -134,7 +134,7 @@ class Link:
 
     # other sockets
 
-    def add_source(self, fd: int, read: Callable[[], None]) -> None:
+    def add_source(self, fd: int, read: Callable[[], object]) -> None:
         """Have `read()` called, by the thread that reads, when there is something to read at `fd`."""
         self._readers[fd] = read
         self._sources.register(fd, select.EPOLLIN)

@@ -82,7 +82,6 @@ class LocalEngine:
         self.lanes: Lanes | None = None
         self._private: dict[bytes, Call | None] = {}
         """Objects that the hub does not know: with the call that makes them, or None when they are here."""
-        self._client = client
         self.link = Link(
             sock,
             self._dispatch,
@@ -265,7 +264,7 @@ class LocalEngine:
         if call.environment not in known:
             known.add(call.environment)
             around = self.surroundings.plain[call.environment]
-            out.append(("environment", (self._client, call.environment), *around, ""))
+            out.append(("environment", (self.client, call.environment), *around, ""))
         return out
 
     def deliver(self, values: list[tuple[bytes, tuple[Any, ...]]]) -> None:
@@ -527,7 +526,7 @@ class LocalEngine:
         self.link.post(("kill", actor, restart))
 
     def pending_calls(self, actor: bytes) -> int:
-        return int(self.query("pending_calls", actor, self._client))
+        return int(self.query("pending_calls", actor, self.client))
 
     def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str, Methods] | None:
         found: tuple[bytes, bytes, str, Methods] | None = self.query("find_actor", name, namespace)

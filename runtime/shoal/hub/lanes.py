@@ -23,7 +23,7 @@ class Lanes:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        hub.handlers.update(
+        hub.hear(
             want=self._on_want,
             tell=self._on_tell,
             told_done=self._on_told_done,

@@ -87,11 +87,10 @@ class Hub:
         self.handlers: dict[str, Callable[..., None]] = {
             name.removeprefix("_on_"): getattr(self, name) for name in dir(self) if name.startswith("_on_")
         }
-        """By a message's tag; subjects of their own add theirs."""
-        self.handlers["await_group"] = self.groups.await_ready
-        self.handlers["metrics"] = lambda peer, batch: self.metrics.add(batch)
+        """By a message's tag; subjects of their own add theirs with `hear`."""
+        self.hear(await_group=self.groups.await_ready, metrics=lambda peer, batch: self.metrics.add(batch))
         self.room = Room(self, spill_folder(settings, folder))
-        self.handlers.update(self.room.handlers)
+        self.hear(**self.room.handlers)
         self.perform: dict[type, Callable[[Any], None]] = {
             cmd.StartWorker: self._start_worker,
             cmd.StopWorker: lambda c: self.tell(c.worker, ("exit",)),
@@ -111,6 +110,11 @@ class Hub:
         }
         self._lanes = Lanes(self)
         self.streams = Streams(self)
+
+    def hear(self, **handlers: Callable[..., None]) -> None:
+        """Have messages of these tags taken; each tag has one place."""
+        assert self.handlers.keys().isdisjoint(handlers), f"taken already: {self.handlers.keys() & handlers.keys()}"
+        self.handlers.update(handlers)
 
     # the loop
 

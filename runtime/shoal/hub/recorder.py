@@ -69,15 +69,7 @@ class Recorder:
         )  # fmt: skip
         row.kind, row.job = kind, job
         self._live[task] = row
-        key = (cell, name)
-        counts = self._counts.get(key)
-        if counts is None:
-            counts = self._counts[key] = [0, 0, 0, 0]
-            self._forget_old()
-        counts[0] += 1
-        if self.watched:
-            self._changed[task] = row
-            self._changed_counts.add(key)
+        self._count(task, row, 0)
 
     def pushed(self, task: bytes, worker: int, alone: bool, now: float) -> None:
         row = self._live.get(task)
@@ -133,12 +125,16 @@ class Recorder:
         )  # fmt: skip
         row.kind, row.job = kind, job
         self._history.append(row)
-        key = (cell, name)
+        self._count(task, row, 1 if error is None else 2)
+
+    def _count(self, task: bytes, row: Row, which: int) -> None:
+        """One more of its cell and name: unfinished (0), finished (1) or failed (2)."""
+        key = (row[2], row[1])
         counts = self._counts.get(key)
         if counts is None:
             counts = self._counts[key] = [0, 0, 0, 0]
             self._forget_old()
-        counts[1 if error is None else 2] += 1
+        counts[which] += 1
         if self.watched:
             self._changed[task] = row
             self._changed_counts.add(key)

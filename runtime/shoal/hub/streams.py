@@ -19,7 +19,7 @@ class Streams:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._items: dict[tuple[bytes, int], tuple[Any, ...]] = {}
-        hub.handlers.update(item=self._item, taken=self._taken, stream_dropped=self._dropped)
+        hub.hear(item=self._item, taken=self._taken, stream_dropped=self._dropped)
         hub.perform.update(
             {
                 cmd.StoreItem: self._store,

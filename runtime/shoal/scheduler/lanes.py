@@ -45,10 +45,8 @@ class Lanes:
         elif not task.lane:
             return
         # Who adopts it will send its values to the hub, and they are the client's; else the client has them.
-        for object_id in task.returns:
-            record = scheduler.objects.table.get(object_id)
-            if record is not None and (e.adopted or not task.adopted):
-                record.owner = e.client if e.adopted else -1
+        if e.adopted or not task.adopted:
+            self._own(task, e.client if e.adopted else -1)
         task.adopted = task.adopted or e.adopted
 
     def told_ended(self, e: ev.ToldEnded) -> None:
@@ -64,7 +62,7 @@ class Lanes:
     def forgotten(self, task: Task) -> None:
         """A call that its client has on a lane ends the hub's way: the client is to have its values."""
         if task.lane and task.client in self._scheduler.clients:
-            self._own(task)
+            self._own(task, task.client)
             self._scheduler.out.append(LaneAnswered(task.client, task.id))
 
     def back(self, task: Task, e: ev.Submitted) -> None:
@@ -81,14 +79,15 @@ class Lanes:
             worker.running.pop(task.id, None)
         task.lane = task.adopted = False
         task.worker = None
-        self._own(task)
+        self._own(task, task.client)
         scheduler.add_arguments(task, e.deps, e.holds)
 
-    def _own(self, task: Task) -> None:
+    def _own(self, task: Task, owner: int) -> None:
+        """Who is sent its values unasked; -1: its client has them."""
         for object_id in task.returns:
             record = self._scheduler.objects.table.get(object_id)
             if record is not None:
-                record.owner = task.client
+                record.owner = owner
 
     # deaths
 

@@ -17,7 +17,6 @@ class Lending:
         self._out = out
         self._lent: dict[int, Worker] = {}
         self._wants: dict[tuple[int, Shape], None] = {}
-        self._closing = 0
         self.drivers: set[int] = set()
 
     def __bool__(self) -> bool:
@@ -44,12 +43,11 @@ class Lending:
         """Ask for it back."""
         if worker.id in self._lent and not worker.closing:
             worker.closing = True
-            self._closing += 1
             self._out.append(CloseLease(worker.job, worker.id, worker.lease))
 
     def recall(self, wanted: int) -> None:
         """So many tasks wait for a worker or for what it holds."""
-        wanted -= self._closing
+        wanted -= sum(worker.closing for worker in self._lent.values())
         if wanted > 0:
             # Those that seem to be idle first.
             for worker in sorted(self._lent.values(), key=lambda w: len(w.running)):
@@ -61,8 +59,7 @@ class Lending:
 
     def drop(self, worker: Worker) -> None:
         """It is nobody's any more."""
-        if self._lent.pop(worker.id, None) is not None and worker.closing:
-            self._closing -= 1
+        self._lent.pop(worker.id, None)
         worker.closing = False
 
     def left(self, client: int) -> list[int]:
