@@ -27,8 +27,9 @@ class Ended(NamedTuple):
     started: float
     ended: float
     error: str | None = None
-    kept: Any = None
-    """What the values were made of: the refs inside it are held here until the hub knows who holds them next."""
+    kept: list[Any] | None = None
+    """What the values were made of: the refs inside it are held here until the hub knows who holds them next. Emptied
+    then: an error's traceback leads to the frame that holds this, and so would keep all that those frames hold."""
 
 
 class Execution:
@@ -94,13 +95,13 @@ class Execution:
         values = [error_value(error, kind.name)] * max(1, kind.returns)
         said = f"{name}: {error}" if kind.role == "actor" else name
         outcome = "retry" if kind.retry_on and kind.role != "actor" and wants_retry(kind, error) else "error"
-        return Ended(outcome, values, started, time.time(), said, kept=error)
+        return Ended(outcome, values, started, time.time(), said, kept=[error])
 
     def _returned(self, kind: Kind, run: Run, value: Any, started: float) -> Ended:
         ended = time.time()
         if self._is_cancelled(run.task):
             return Ended("cancelled", [], started, ended)
-        return Ended("ok", self._results(kind, value), started, ended, kept=value)
+        return Ended("ok", self._results(kind, value), started, ended, kept=[value])
 
     # the call
 

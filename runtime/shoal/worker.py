@@ -207,6 +207,8 @@ class Worker:
         if kind.ahead:
             self._backpressure.close(run.task)
         self._report(run, ended, at_once)
+        if ended.kept is not None:
+            ended.kept.clear()
         if run.lane is not None:
             self._incoming.reported(run)
         if ended.outcome == "exit":
