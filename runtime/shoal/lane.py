@@ -54,6 +54,8 @@ class Lane:
         self.total = 0
         """Calls pushed since it was opened."""
         self.answered = 0
+        self.answered_at = 0.0
+        """When the last answer came (monotonic): what was pushed first has been running since then at most."""
         self.ended = False
         self.known: set[object] = set()
         """Kinds, functions and environments that the worker was sent on it."""

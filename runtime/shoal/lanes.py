@@ -28,6 +28,8 @@ AHEAD = 0.005
 """Seconds of work that are pushed ahead on a lane."""
 DEPTH = 512
 """Calls that are pushed ahead on a lane of tasks, at most."""
+SPIKE = 4.0
+"""Times its function's mean that a task counts as having taken, at most; long ones are noticed by being overdue."""
 BURST = 32
 """Calls that go out together, unless the worker has nothing to do."""
 OVERDUE = 0.010
@@ -379,6 +381,7 @@ class Lanes:
     def _take(self, lane: Lane, messages: list[Message]) -> None:
         values: list[tuple[bytes, tuple[Any, ...]]] = []
         records = self._records
+        lane.answered_at = time.monotonic()
         for message in messages:
             if message[0] == "done":
                 _, task, outcome, results, started, ended, error = message
@@ -393,7 +396,8 @@ class Lanes:
                     seconds = self._seconds
                     before = seconds.get(work.id)
                     took = max(ended - started, 1e-6)
-                    seconds[work.id] = took if before is None else 0.7 * before + 0.3 * took
+                    # One that was preempted says little of its like: a single one may not make them seem long.
+                    seconds[work.id] = took if before is None else 0.7 * before + 0.3 * min(took, SPIKE * before)
                 if call.told:
                     self._link.append(("told_done", *message[1:]))
                     self._link.kick()
@@ -492,9 +496,6 @@ class Lanes:
             now = time.monotonic()
             if len(self._records) >= RECORDS or now - self._records_since > RECORDS_AGE:
                 self._send_records()
-            if self._calls and now - self._looked >= OVERDUE:
-                self._looked = now
-                self._look(now)
 
     def _send_records(self) -> None:
         self._records_since = time.monotonic()
@@ -503,10 +504,18 @@ class Lanes:
             self._counts_changed = False
             self._link.append(("ran", records, dict(self._unfinished)))
 
+    def look(self) -> None:
+        """Called by the attendant when all answers that were there have been read: what takes long is told of."""
+        now = time.monotonic()
+        if self._calls and now - self._looked >= OVERDUE:
+            with self._shield, self._lock:
+                self._looked = now
+                self._look(now)
+
     def _look(self, now: float) -> None:
         for lane in self._lanes.values():
             for call in list(lane.pushed.values()):
-                if now - call.pushed_at < OVERDUE:
+                if now - max(call.pushed_at, lane.answered_at) < OVERDUE:
                     break
                 if not call.told:
                     self.tell(call)

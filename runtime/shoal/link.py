@@ -31,7 +31,8 @@ class Link:
 
     `dispatch(message)` is called for each message by whichever thread reads, one at a time. `tick()` is called by the
     attendant and before each send; it may `append` to the outbox, and `dirty()` says whether it would. While `busy()`
-    the attendant looks for that by itself.
+    the attendant looks for that by itself. `watch()` is called by the attendant alone, when all has been read that was
+    there: for what is to be noticed by its not coming.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Link:
         *,
         shield: Shield,
         tick: Callable[[], None] = lambda: None,
+        watch: Callable[[], None] = lambda: None,
         busy: Callable[[], bool] = lambda: True,
         dirty: Callable[[], bool] = lambda: False,
         on_lost: Callable[[], None] = lambda: None,
@@ -50,6 +52,7 @@ class Link:
         self._dispatch = dispatch
         self._shield = shield
         self._tick = tick
+        self._watch = watch
         self._busy = busy
         self._dirty = dirty
         self._on_lost = on_lost
@@ -297,8 +300,11 @@ class Link:
                     time.sleep(BURST)
                 else:
                     self._read_unless_read()
+            if self._attend_socket:
+                self._read_unless_read()  # who submits a burst reads nothing, nor did we while it was not ours
             if self.lost:
                 break
+            self._watch()
             self.flush()
             if self._attend_socket and not self._armed:
                 # Take the socket back only when nobody has waited since the last look.

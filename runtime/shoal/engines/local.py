@@ -87,6 +87,7 @@ class LocalEngine:
             self._dispatch,
             shield=shield,
             tick=self._tick,
+            watch=self._watch,
             busy=self._busy,
             dirty=self._dirty,
             on_lost=self._lost,
@@ -113,6 +114,10 @@ class LocalEngine:
         self.counts.settle()
         if self.lanes is not None:
             self.lanes.tick()
+
+    def _watch(self) -> None:
+        if self.lanes is not None:
+            self.lanes.look()
 
     def _busy(self) -> bool:
         return len(self.counts) > 0 or (self.lanes is not None and self.lanes.busy)
