@@ -143,6 +143,7 @@ class Lanes:
 
     def _enter(self, call: Call) -> None:
         self._calls[call.task] = call
+        self._link.rouse()
         key = (call.cell, call.work.id)
         self._unfinished[key] = self._unfinished.get(key, 0) + 1
         self._keep(call)

@@ -84,6 +84,8 @@ class Link:
         self._epoll = select.epoll()
         self._epoll.register(self._kick, select.EPOLLIN)
         self._armed = False
+        self._asleep = False
+        """The attendant sleeps without a time limit: who gives it something to attend to rouses it."""
         self._attendant = threading.Thread(target=self._attend, name="shoal-link", daemon=True)
         self._attendant.start()
 
@@ -94,10 +96,14 @@ class Link:
         if self.before_word is not None:
             self.before_word()
         self._outbox.append(message)
+        if self._asleep:
+            self.rouse()
 
     def report(self, message: Message) -> None:
         """`append` for what is said about work and not by it."""
         self._outbox.append(message)
+        if self._asleep:
+            self.rouse()
 
     def post(self, message: Message) -> None:
         """Send soon: at once when alone, together with others in a burst."""
@@ -279,16 +285,28 @@ class Link:
             self._attend_socket = True
             os.eventfd_write(self._kick, 1)
 
+    def rouse(self) -> None:
+        """To be called by what makes this link busy, unless it appends something: the attendant is to look again."""
+        if self._asleep:
+            self._asleep = False
+            os.eventfd_write(self._kick, 1)
+
+    def _patience(self) -> float | None:
+        """Seconds that the attendant may sleep."""
+        # It says that it sleeps and then looks; others do something, then look whether it sleeps: one sees the other.
+        self._asleep = True
+        if self._armed and not self._busy():
+            return None
+        self._asleep = False
+        if self._attend_socket and not self._armed:
+            return 0.1 if self._reader.locked() else 0.02
+        return 0.1 if self._armed or self._busy() else 1.0
+
     def _attend(self) -> None:
         seen = -1
         while not self._closed:
-            if self._armed:
-                timeout = 0.1 if self._busy() else None
-            elif self._attend_socket:
-                timeout = 0.1 if self._reader.locked() else 0.02
-            else:
-                timeout = 0.1 if self._busy() else 1.0
-            events = self._epoll.poll(timeout)
+            events = self._epoll.poll(self._patience())
+            self._asleep = False
             if self._closed:
                 break
             for fd, _ in events:
@@ -321,9 +339,11 @@ class Link:
     def _disarm(self) -> None:
         with self._followers:
             if self._armed and not self._closed:
-                # An epoll may be changed while another thread sleeps in it: no wake-up is paid for.
+                # An epoll may be changed while another thread sleeps in it: no wake-up is paid for, unless it would
+                # sleep for ever without the socket.
                 self._epoll.unregister(self._sources)
                 self._armed = False
+                self.rouse()
 
     # the end
 

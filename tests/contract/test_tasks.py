@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import time
 from typing import Any
 
@@ -440,6 +441,17 @@ def test_get_raises_at_once_though_an_earlier_ref_still_runs() -> None:
 
 
 # refs as futures
+
+
+def test_a_future_that_nobody_waits_for_settles_though_the_driver_was_idle_and_then_asked_something() -> None:
+    shoal.get(add.remote(0))
+    settled: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for _ in range(3):
+        time.sleep(0.4)  # nobody waits, nothing is held: all of this process sleeps
+        shoal.cluster_resources()
+        time.sleep(0.01)
+        add.remote(1).future().add_done_callback(lambda future: settled.put(future.result()))
+        assert settled.get(timeout=10) == 2
 
 
 def test_a_ref_gives_a_concurrent_future() -> None:
