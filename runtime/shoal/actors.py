@@ -13,6 +13,7 @@ from shoal.engines.base import Engine, Methods, Work
 from shoal.exceptions import ActorMethodError, PendingCallsLimitExceeded, ShoalTypeError, ShoalValueError
 from shoal.functions import Definition, work_id
 from shoal.groups import wish_of
+from shoal.ids import ActorID
 from shoal.refs import ObjectRef
 from shoal.runs import Concurrency
 from shoal.signatures import check_call, checker, spell
@@ -214,6 +215,11 @@ class ActorHandle:
                 f"it has: {', '.join(m for m in methods if not m.startswith('_')) or 'none'}"
             )
         return ActorMethod(self, name, {})
+
+    @property
+    def _actor_id(self) -> ActorID:
+        """Ray's way to the id, which the state API knows it by."""
+        return ActorID(self._ref.binary())
 
     def __dir__(self) -> list[str]:
         return [*object.__dir__(self), *self._methods]

@@ -189,8 +189,12 @@ def nodes() -> list[dict[str, Any]]:
 
 
 def timeline(filename: str | None = None) -> list[dict[str, Any]]:
-    """What ran where and when (the latest 10,000 tasks) as Chrome trace events; also written to `filename`."""
-    rows = engine().query("history")
+    """What ran where and when, as Chrome trace events (ui.perfetto.dev shows them); also written to `filename`.
+
+    Of the latest 10,000 tasks each has a bar on the row of its worker, named and coloured by how it ended, with Ray's
+    phases inside, an arrow from where it was submitted, and the time that it was queued. Times are in microseconds.
+    """
+    found = trace.events(engine().query("timeline"))
     if filename is not None:
-        trace.write(rows, filename)
-    return trace.events(rows)
+        trace.write(found, filename)
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from shoal.backpressure import Backpressure
@@ -30,6 +30,9 @@ class Ended(NamedTuple):
     kept: list[Any] | None = None
     """What the values were made of: the refs inside it are held here until the hub knows who holds them next. Emptied
     then: an error's traceback leads to the frame that holds this, and so would keep all that those frames hold."""
+    phases: tuple[float, float] | None = None
+    """When its arguments were there, and when its values were stored. Nobody looks at the clock for what came by a
+    lane: it has next to no arguments and values."""
 
 
 class Execution:
@@ -57,12 +60,13 @@ class Execution:
     def attempt(self, kind: Kind, run: Run, over: Callable[[], None]) -> Ended:
         """Run it in this thread. `over()` is called when the user's code is: no interrupt comes from then on."""
         started = time.time()
+        loaded: list[float] = []
         try:
             try:
-                value = self._call(kind, run)
+                value = self._call(kind, run, loaded)
             finally:
                 over()
-            return self._returned(kind, run, value, started)
+            return self._returned(kind, run, value, started, loaded)
         except KeyboardInterrupt:
             return Ended("cancelled", [], started, time.time())
         except ActorLeaving:
@@ -70,15 +74,17 @@ class Execution:
         except SystemExit:
             raise
         except BaseException as error:
-            return self.failed(kind, run, error, started)
+            return self.failed(kind, run, error, started, loaded)
 
     async def attempt_async(self, kind: Kind, run: Run) -> Ended:
         """Run it on this event loop; a method that is no coroutine blocks it meanwhile."""
         import asyncio
 
         started = time.time()
+        loaded: list[float] = []
         try:
-            return self._returned(kind, run, await self._call_async(kind, run), started)
+            value = await self._call_async(kind, run, loaded)
+            return self._returned(kind, run, value, started, loaded)
         except (KeyboardInterrupt, asyncio.CancelledError):
             return Ended("cancelled", [], started, time.time())
         except ActorLeaving:
@@ -86,27 +92,31 @@ class Execution:
         except SystemExit:
             raise
         except BaseException as error:
-            return self.failed(kind, run, error, started)
+            return self.failed(kind, run, error, started, loaded)
 
-    def failed(self, kind: Kind, run: Run, error: BaseException, started: float) -> Ended:
+    def failed(
+        self, kind: Kind, run: Run, error: BaseException, started: float, loaded: Sequence[float] = ()
+    ) -> Ended:
         if self._is_cancelled(run.task):
             return Ended("cancelled", [], started, time.time())
         name = type(error).__name__
         values = [error_value(error, kind.name)] * max(1, kind.returns)
         said = f"{name}: {error}" if kind.role == "actor" else name
         outcome = "retry" if kind.retry_on and kind.role != "actor" and wants_retry(kind, error) else "error"
-        return Ended(outcome, values, started, time.time(), said, kept=[error])
+        ended = time.time()
+        return Ended(outcome, values, started, ended, said, [error], (loaded[0], ended) if loaded else None)
 
-    def _returned(self, kind: Kind, run: Run, value: Any, started: float) -> Ended:
+    def _returned(self, kind: Kind, run: Run, value: Any, started: float, loaded: list[float]) -> Ended:
         ended = time.time()
         if self._is_cancelled(run.task):
             return Ended("cancelled", [], started, ended)
-        return Ended("ok", self._results(kind, value), started, ended, kept=[value])
+        values = self._results(kind, value)
+        return Ended("ok", values, started, ended, None, [value], (loaded[0], time.time()) if loaded else None)
 
     # the call
 
-    def _call(self, kind: Kind, run: Run) -> Any:
-        function, args, kwargs = self._bind(kind, run)
+    def _call(self, kind: Kind, run: Run, loaded: list[float]) -> Any:
+        function, args, kwargs = self._bind(kind, run, loaded)
         value = function(*args, **kwargs)
         if kind.role == "actor":
             self.instance = value
@@ -119,8 +129,8 @@ class Execution:
             return self._yielding.exhaust(kind, run, value)
         return value
 
-    async def _call_async(self, kind: Kind, run: Run) -> Any:
-        function, args, kwargs = self._bind(kind, run)
+    async def _call_async(self, kind: Kind, run: Run, loaded: list[float]) -> Any:
+        function, args, kwargs = self._bind(kind, run, loaded)
         value = function(*args, **kwargs)
         if type(value) is types.CoroutineType:
             value = await value
@@ -128,8 +138,8 @@ class Execution:
             return await self._yielding.exhaust_async(kind, run, value)
         return value
 
-    def _bind(self, kind: Kind, run: Run) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-        """What is to be called, and with what; raises what was wrong with an argument."""
+    def _bind(self, kind: Kind, run: Run, loaded: list[float]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        """What is to be called, and with what; raises what was wrong with an argument. `loaded` gets the time."""
         if type(run.payload) is bytes:
             args, kwargs = unpack(run.payload)
         else:
@@ -137,12 +147,14 @@ class Execution:
         if run.slots:
             filled = list(args)
             for slot, dep, value in zip(run.slots, run.deps, run.values, strict=True):
-                loaded = self._engine.load(dep, value)
+                argument = self._engine.load(dep, value)
                 if isinstance(slot, int):
-                    filled[slot] = loaded
+                    filled[slot] = argument
                 else:
-                    kwargs[slot] = loaded
+                    kwargs[slot] = argument
             args = tuple(filled)
+        if run.lane is None:
+            loaded.append(time.time())
         if kind.role == "method":
             return getattr(self.instance, kind.method), args, kwargs
         function = self._functions.get(kind.function)

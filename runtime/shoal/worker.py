@@ -228,7 +228,8 @@ class Worker:
                 return
         link = self.engine.link
         contained = tuple(c for _, c in ended.values)
-        link.report(("done", run.task, ended.outcome, results, contained, ended.started, ended.ended, ended.error))
+        times = (ended.started, ended.ended)
+        link.report(("done", run.task, ended.outcome, results, contained, *times, ended.error, ended.phases))
         now = time.monotonic()
         # What may not run twice is told at once: should the next task crash this worker, it is known as done.
         if at_once or now - self._sent_at > HOLD_BACK:

@@ -639,16 +639,6 @@ def test_resources_and_nodes() -> None:
     assert node["Alive"]
 
 
-def test_timeline_has_a_bar_for_each_task(tmp_path: Any) -> None:
-    import json
-
-    shoal.get([add.remote(i) for i in range(3)])
-    bars = [e for e in shoal.timeline(str(tmp_path / "t.json")) if e["name"] == "add"]
-    assert len(bars) == 3
-    assert all(e["ph"] == "X" and e["dur"] >= 0 for e in bars)
-    assert json.loads((tmp_path / "t.json").read_text())
-
-
 # life
 
 

@@ -6,7 +6,9 @@ travel fails here too, and what `get` returns is never the caller's own object.
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import os
 import time
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,11 +20,16 @@ from shoal.engines.base import Methods, Work
 from shoal.engines.inline_places import InlinePlaces
 from shoal.errors import named_error, pack_error, unpack_error
 from shoal.exceptions import ActorDiedError, EngineUnavailable, GetTimeoutError, ObjectLostError, ShoalValueError
+from shoal.feed_rows import FAILED, FINISHED, TaskRow
 from shoal.ids import IdMaker, returns
 from shoal.refs import ObjectRef
 from shoal.runtime_env import RuntimeEnv
 from shoal.serial import Packed, pack, unpack
 from shoal.series import Series
+from shoal.trace import History, Span
+
+KEPT = 10_000
+"""Tasks that are remembered for the timeline."""
 
 
 class _Actor:
@@ -45,7 +52,7 @@ class InlineEngine:
         self._actors: dict[bytes, _Actor] = {}
         self._names: dict[tuple[str, str], bytes] = {}
         self._pins: dict[bytes, int] = {}
-        self._history: list[list[Any]] = []
+        self._history: collections.deque[Span] = collections.deque(maxlen=KEPT)
         self._places = InlinePlaces()
         self._series = Series()
         self._loop: Any = None
@@ -145,10 +152,11 @@ class InlineEngine:
             self._keep(object_id, value, bad)
             self.counts.add_new(object_id)
         name = type(error).__name__ if error is not None else None
-        self._history.append(
-            [task.hex(), work.name, context.get_cell(), "FAILED" if bad else "FINISHED", "0", None, None,
-             started, started, time.time(), name]
+        row = TaskRow(
+            task.hex(), work.name, context.get_cell(), FAILED if bad else FINISHED, "0", None, None,
+            started, started, time.time(), name,
         )  # fmt: skip
+        self._history.append(Span(list(row), "01000000", work.name, None))
         return [ObjectRef._made(i, self) for i in ids]
 
     def _execute(self, work: Work, find: Callable[[], Any], packed: Packed) -> list[Packed]:
@@ -317,8 +325,8 @@ class InlineEngine:
             }  # fmt: skip
         if what == "metrics":
             return self._series.rows()
-        if what == "history":
-            return self._history
+        if what == "timeline":
+            return History(time.time(), self._history, {"0": ("0", os.getpid(), "127.0.0.1")}, {})
         if what == "status":
             return {"name": "inline", "workers": 0, "tasks": 0, "objects": len(self._values)}
         raise EngineUnavailable(f"the engine 'inline' has no {what}: use the engine 'local' for it")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.exceptions import ClusterError, ShoalValueError
 from shoal.hub.peer import Peer
+from shoal.hub.timeline import Timeline
 from shoal.scheduler import events as ev
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ class Answers:
             "ping": lambda: None,
             "resources": self._resources,
             "status": self._status,
-            "history": self._history,
             "metrics": self._hub.metrics.rows,
             "feed": self._hub.publish,
             "snapshot": self._snapshot,
@@ -36,6 +36,7 @@ class Answers:
             "stop": self._stop,
             **hub.nodes.questions,
             **hub.state.questions,
+            **Timeline(hub).questions,
             **hub.groups.questions,
         }
         self._of_askers: dict[str, Callable[..., Any]] = {"create_group": hub.groups.create}
@@ -71,9 +72,6 @@ class Answers:
             "total": scheduler.totals(),
             "available": scheduler.available(),
         }
-
-    def _history(self) -> list[list[Any]]:
-        return self._hub.recorder.history()
 
     def _snapshot(self) -> dict[str, Any]:
         self._hub.publish()

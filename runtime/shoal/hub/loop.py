@@ -427,6 +427,7 @@ class Hub:
         started: float,
         ended: float,
         error: str | None,
+        phases: tuple[float, float] | None = None,
     ) -> None:
         for value in values:
             self.memory.written(value)
@@ -443,7 +444,7 @@ class Hub:
                 self.values[object_id] = value
             else:  # a generator filled it, and failed later
                 self.memory.freed(value)
-        self.recorder.timed(task, started, ended)
+        self.recorder.timed(task, started, ended, phases)
         self._events.append(ev.Finished(peer.number, task, outcome, contained, ended - started, error))
 
     def _on_returned(self, peer: Peer, tasks: tuple[bytes, ...]) -> None:

@@ -26,9 +26,11 @@ Key = tuple[str | None, str]
 class Row(list[Any]):
     """A task's row of the feed, and what the state API wants to know beside it."""
 
-    __slots__ = ("kind", "job")
+    __slots__ = ("kind", "job", "phases")
     kind: bytes
     job: int
+    phases: tuple[float, float] | None
+    """See `shoal.trace.Span`."""
 
 
 class Recorder:
@@ -67,7 +69,7 @@ class Recorder:
                 parent.hex() if parent else None, now, None, None, None,
             )
         )  # fmt: skip
-        row.kind, row.job = kind, job
+        row.kind, row.job, row.phases = kind, job, None
         self._live[task] = row
         self._count(task, row, 0)
 
@@ -79,10 +81,13 @@ class Recorder:
             if self.watched:
                 self._changed[task] = row
 
-    def timed(self, task: bytes, started: float, ended: float) -> None:
+    def timed(
+        self, task: bytes, started: float, ended: float, phases: tuple[float, float] | None = None
+    ) -> None:
         row = self._live.get(task)
         if row is not None:
             row[_STARTED], row[_ENDED] = started, ended
+            row.phases = phases
 
     def ended(self, task: bytes, error: str | None, now: float) -> None:
         row = self._live.pop(task, None)
@@ -123,7 +128,7 @@ class Recorder:
                 actor.hex() if actor else None, None, submitted, started, ended, error,
             )
         )  # fmt: skip
-        row.kind, row.job = kind, job
+        row.kind, row.job, row.phases = kind, job, None
         self._history.append(row)
         self._count(task, row, 1 if error is None else 2)
 

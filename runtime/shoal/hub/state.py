@@ -95,11 +95,11 @@ class State:
         while len(self._jobs) > KEPT:
             del self._jobs[next(iter(self._jobs))]
         self._jobs[number] = {
-            "job_id": self._job(number), "submission_id": None, "entrypoint": _command(pid), "type": "DRIVER",
+            "job_id": self.job(number), "submission_id": None, "entrypoint": _command(pid), "type": "DRIVER",
             "status": "RUNNING", "message": None, "error_type": None, "start_time": _ms(time.time()), "end_time": None,
             "metadata": {}, "runtime_env": {}, "driver_agent_http_address": None, "driver_exit_code": None,
             "driver_node_id": self._head(),
-            "driver_info": {"id": self._job(number), "node_ip_address": IP, "pid": str(pid)},
+            "driver_info": {"id": self.job(number), "node_ip_address": IP, "pid": str(pid)},
         }  # fmt: skip
 
     def driver_left(self, number: int) -> None:
@@ -145,11 +145,29 @@ class State:
         return worker_id(self._hub.settings.name, number)
 
     @staticmethod
-    def _job(number: int) -> str:
+    def job(number: int) -> str:
         return JobID.from_int(max(0, abs(number) - 1)).hex()
 
     def _head(self) -> str:
         return next(iter(self._hub.scheduler.nodes.table), "")
+
+    def _whereabouts(self, number: int) -> tuple[int | None, str | None]:
+        """Process id and node of a worker, dead or alive."""
+        worker = self._hub.scheduler.workers.get(number)
+        if worker is None:
+            return self._ended.get(number, (None, None))
+        return self._pid(number) or None, worker.node.id
+
+    def worker(self, number: int) -> tuple[str, int, str]:
+        """Id, process id and address of a worker, dead or alive."""
+        pid, node_id = self._whereabouts(number)
+        node = self._hub.scheduler.nodes.table.get(node_id or "")
+        return self._id(number), pid or 0, node.address if node is not None else IP
+
+    def actor(self, actor_id: bytes) -> tuple[str, str | None] | None:
+        """Class and name of an actor, dead or alive; None of one that is long forgotten."""
+        actor = self._hub.scheduler.actors.table.get(actor_id) or self._actors.get(actor_id)
+        return None if actor is None else (actor.kind.name, actor.kind.actor_name)
 
     def _pid(self, number: int) -> int:
         process = self._hub.supervisor.processes.get(number)
@@ -173,7 +191,7 @@ class State:
         return {
             "session": self._hub.settings.name,
             "folder": str(self._hub.folder),
-            "job": self._job(job),
+            "job": self.job(job),
             "node": node.id,
             "labels": dict(node.labels),
             "worker": self._id(number),
@@ -201,10 +219,8 @@ class State:
         role = kind.role if kind is not None else "task"
         number = int(worker) if worker is not None and worker.isdigit() else None
         process = self._hub.scheduler.workers.get(number) if number is not None else None
-        pid, node = self._ended.get(number or 0, (None, None))
-        if process is not None:
-            pid, node = self._pid(process.id) or None, process.node.id
-        name = _full_name(name, role)
+        pid, node = self._whereabouts(number or 0)
+        name = full_name(name, role)
         if task is not None:
             state = self._task_state(task.id, task.state, role, process)
         events = [{"state": states.PENDING_ARGS, "created_ms": _ms(submitted)}]
@@ -214,8 +230,8 @@ class State:
             events.append({"state": state, "created_ms": _ms(ended)})
         return {
             "task_id": hexa, "attempt_number": 0, "name": name, "state": state,
-            "job_id": self._job(row.job), "actor_id": actor, "type": TYPES[role],
-            "func_or_class_name": _full_name(kind.name, role) if kind is not None else name,
+            "job_id": self.job(row.job), "actor_id": actor, "type": TYPES[role],
+            "func_or_class_name": full_name(kind.name, role) if kind is not None else name,
             "parent_task_id": parent or "", "node_id": node,
             "worker_id": self._id(number) if number is not None else None,
             "worker_pid": pid,
@@ -253,7 +269,7 @@ class State:
         if state == DEAD:
             cause = {"actor_died_error_context": {"error_message": actor.reason, "actor_id": actor.id.hex()}}
         return {
-            "actor_id": actor.id.hex(), "class_name": kind.name, "state": state, "job_id": self._job(actor.job),
+            "actor_id": actor.id.hex(), "class_name": kind.name, "state": state, "job_id": self.job(actor.job),
             "name": kind.actor_name, "node_id": worker.node.id if worker is not None else None,
             "pid": self._pid(worker.id) if worker is not None else 0, "ray_namespace": kind.namespace,
             "serialized_runtime_env": self._env_text(worker), "required_resources": _demand(kind.held),
@@ -329,7 +345,7 @@ class State:
     def _groups(self) -> Rows:
         for group in self._hub.scheduler.groups.table.values():
             yield {
-                "placement_group_id": group.id.hex(), "name": group.name, "creator_job_id": self._job(group.job),
+                "placement_group_id": group.id.hex(), "name": group.name, "creator_job_id": self.job(group.job),
                 "state": group.state, "is_detached": group.detached, "stats": {}, "topology_strategy": {},
                 "topology_assignments": {},
                 "bundles": [
@@ -364,7 +380,8 @@ def _passes(row: dict[str, Any], key: str, predicate: str, value: Any) -> bool:
     return same == (predicate == "=")
 
 
-def _full_name(name: str, role: str) -> str:
+def full_name(name: str, role: str) -> str:
+    """Of a task: that of an actor's creation is its class's constructor."""
     return f"{name}.__init__" if role == "actor" else name
 
 
