@@ -9,12 +9,23 @@ if TYPE_CHECKING:
     from shoal.lane import Lane
 
 
+class Tally:
+    """How many calls of a kind, of a cell, are not finished and not known to the hub one by one."""
+
+    __slots__ = ("cell", "kind", "left")
+
+    def __init__(self, cell: str | None, kind: bytes) -> None:
+        self.cell = cell
+        self.kind = kind
+        self.left = 0
+
+
 class Call:
     """All that is needed to push it, or to hand it to the hub after all. Plain slots: one is made for each call."""
 
     __slots__ = (
         "task", "work", "actor", "cell", "parent", "environment", "payload", "slots", "deps", "values", "holds",
-        "returns", "submitted", "seq", "lane", "pushed_at", "told", "cancelled",
+        "needs", "returns", "submitted", "lane", "pushed_at", "told", "cancelled", "tally",
     )  # fmt: skip
 
     def __init__(
@@ -44,16 +55,12 @@ class Call:
         self.values: tuple[Any, ...] = ()
         """The dependencies' values, when all are at hand."""
         self.holds = holds
+        self.needs = (*deps, *holds) if actor is None else (*deps, *holds, actor)
+        """What is kept for it while its client has it: its arguments, the refs inside them, its actor."""
         self.returns = returns
         self.submitted = submitted
-        self.seq = 0
-        """Its number among the calls of this client to its actor."""
         self.lane: Lane | None = None
         self.pushed_at = 0.0
         self.told = False
         self.cancelled = False
-
-    @property
-    def needs(self) -> tuple[bytes, ...]:
-        """What is kept for it while its client has it: its arguments, the refs inside them, its actor."""
-        return (*self.deps, *self.holds) if self.actor is None else (*self.deps, *self.holds, self.actor)
+        self.tally: Tally

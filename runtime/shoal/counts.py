@@ -31,6 +31,10 @@ class RefCounts:
     def has_dropped(self) -> bool:
         return bool(self._dropped)
 
+    def add_made(self, object_id: bytes) -> None:
+        """The first ref to an object made just now: nobody else can count it yet, so this needs no lock."""
+        self._counts[object_id] = 1
+
     def add_new(self, object_id: bytes) -> None:
         """A ref to an object made here, which the hub takes as held already."""
         with self._lock:

@@ -17,19 +17,26 @@ if TYPE_CHECKING:
 
 class _Holder:
     engine: Engine | None = None
-    pid: int = 0
+    watches_forks: bool = False
 
 
 _holder = _Holder()
 
 
 def set_engine(engine: Engine | None) -> None:
-    _holder.engine, _holder.pid = engine, os.getpid()
+    if not _holder.watches_forks:
+        _holder.watches_forks = True
+        os.register_at_fork(after_in_child=_forget)
+    _holder.engine = engine
+
+
+def _forget() -> None:
+    _holder.engine = None
 
 
 def peek() -> Engine | None:
     """The engine, or None; a process that was forked from a driver has none."""
-    return _holder.engine if _holder.pid == os.getpid() else None
+    return _holder.engine
 
 
 def engine() -> Engine:

@@ -1,8 +1,8 @@
 """Ids: 16 bytes, made without asking anybody.
 
-    8 bytes  who made it (random, a process)
-    5 bytes  counter
-    3 bytes  which return value; 0 is the task itself and its first value, the items of a stream count from 1
+8 bytes  who made it (random, a process)
+5 bytes  counter
+3 bytes  which return value; 0 is the task itself and its first value, the items of a stream count from 1
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class IdMaker:
     """Makes ids that no other process makes."""
 
     def __init__(self) -> None:
-        self._prefix = os.urandom(8)
-        self._count = itertools.count(1)
+        self._prefix = os.urandom(MAKER)
+        self._count = itertools.count(1 << 24, 1 << 24)  # above the three bytes of the value's number
 
     def next(self) -> bytes:
-        return self._prefix + next(self._count).to_bytes(5, "big") + b"\0\0\0"
+        return self._prefix + next(self._count).to_bytes(8, "big")
 
 
 def returns(task: bytes, count: int) -> tuple[bytes, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from shoal.calls import Call
+from shoal.calls import Call, Tally
 from shoal.counts import RefCounts
 from shoal.exceptions import ClusterError
 from shoal.lane import Lane
@@ -109,8 +109,8 @@ class Lanes:
         self._records: list[tuple[Any, ...]] = []
         self._records_since = 0.0
         self._looked = 0.0
-        self._unfinished: dict[tuple[str | None, bytes], int] = {}
-        """By cell and kind, the calls that the hub does not know of one by one."""
+        self._tallies: dict[tuple[str | None, bytes], Tally] = {}
+        self._tally = Tally(None, b"")  # of the latest call: the next is mostly like it
         self._counts_changed = False
 
     # tasks
@@ -138,21 +138,35 @@ class Lanes:
                 queue.calls.append(call)
                 if len(queue.calls) == 1:
                     self._fill(queue)
-            self._send_full()
+            if self._unsent:
+                self._send_full()
         return True
 
     def _enter(self, call: Call) -> None:
         self._calls[call.task] = call
-        self._link.rouse()
+        if self._link.asleep:
+            self._link.rouse()
+        tally = self._tally
+        if tally.kind != call.work.id or tally.cell != call.cell:
+            tally = self._tally = self._tally_of(call)
+        tally.left += 1
+        call.tally = tally
+        if call.needs:
+            self._keep(call)
+
+    def _tally_of(self, call: Call) -> Tally:
         key = (call.cell, call.work.id)
-        self._unfinished[key] = self._unfinished.get(key, 0) + 1
-        self._keep(call)
+        tally = self._tallies.get(key)
+        if tally is None:
+            tally = self._tallies[key] = Tally(*key)
+        return tally
 
     def _leave(self, call: Call) -> None:
         if self._calls.pop(call.task, None) is not None:
             if not call.told:
                 self._uncount(call)
-            self._let_go(call)
+            if call.needs:
+                self._let_go(call)
 
     def _keep(self, call: Call) -> None:
         """Hold what it needs: it may be handed to the hub yet."""
@@ -164,12 +178,9 @@ class Lanes:
             self._client.counts.drop(object_id)
 
     def _uncount(self, call: Call) -> None:
-        key = (call.cell, call.work.id)
-        left = self._unfinished[key] - 1
-        if left:
-            self._unfinished[key] = left
-        else:
-            del self._unfinished[key]
+        tally = call.tally
+        tally.left -= 1
+        if not tally.left:
             self._counts_changed = True
 
     def _to_hub(self, call: Call, before: tuple[int, int] = (0, 0)) -> None:
@@ -191,12 +202,15 @@ class Lanes:
     def _fill(self, queue: _Queue) -> None:
         calls, lanes = queue.calls, queue.lanes
         while calls:
-            if calls[0].cancelled:
+            call = calls[0]
+            if call.cancelled:
                 calls.popleft()
                 continue
-            lane = lanes[0] if len(lanes) == 1 else min(lanes, key=lambda lane: len(lane.pushed))
-            seconds = self._seconds.get(calls[0].work.id, 1.0)
-            if lane.pushed and len(lane.pushed) >= min(DEPTH, AHEAD / seconds):
+            lane, pushed = lanes[0], len(lanes[0].pushed)
+            for other in lanes:
+                if len(other.pushed) < pushed:
+                    lane, pushed = other, len(other.pushed)
+            if pushed and (pushed >= DEPTH or pushed * self._seconds.get(call.work.id, 1.0) >= AHEAD):
                 if not queue.wanted:
                     queue.wanted = True
                     self._link.append(("want", queue.shape))
@@ -204,8 +218,10 @@ class Lanes:
             self._push(lane, calls.popleft(), lane.lease, 0)
 
     def _push(self, lane: Lane, call: Call, lease: int, after: int) -> None:
-        for definition in self._client.definitions(call, lane.known):
-            lane.say(definition)
+        known = lane.known
+        if call.work.id not in known or call.environment not in known:
+            for definition in self._client.definitions(call, known):
+                lane.say(definition)
         call.lane, call.pushed_at = lane, time.monotonic()
         lane.pushed[call.task] = call
         lane.total += 1
@@ -219,11 +235,13 @@ class Lanes:
 
     def _send_full(self) -> None:
         """What a worker waits for goes at once; what it has time for, with what follows."""
-        for lane in list(self._unsent):
-            if lane.unsent >= BURST or lane.unsent >= len(lane.pushed):
-                del self._unsent[lane]
+        unsent = self._unsent
+        for lane in tuple(unsent):
+            waiting = lane.unsent
+            if waiting >= BURST or waiting >= len(lane.pushed):
+                del unsent[lane]
                 lane.flush()
-        if self._unsent:
+        if unsent:
             self._link.kick()
 
     # actors
@@ -500,10 +518,14 @@ class Lanes:
 
     def _send_records(self) -> None:
         self._records_since = time.monotonic()
-        if self._records or self._unfinished or self._counts_changed:
+        unfinished = {key: tally.left for key, tally in self._tallies.items() if tally.left}
+        if self._records or unfinished or self._counts_changed:
             records, self._records = self._records, []
-            self._counts_changed = False
-            self._link.append(("ran", records, dict(self._unfinished)))
+            if self._counts_changed:
+                self._counts_changed = False
+                self._tallies = {key: tally for key, tally in self._tallies.items() if tally.left}
+                self._tally = Tally(None, b"")
+            self._link.append(("ran", records, unfinished))
 
     def look(self) -> None:
         """Called by the attendant when all answers that were there have been read: what takes long is told of."""

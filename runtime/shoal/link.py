@@ -84,7 +84,7 @@ class Link:
         self._epoll = select.epoll()
         self._epoll.register(self._kick, select.EPOLLIN)
         self._armed = False
-        self._asleep = False
+        self.asleep = False
         """The attendant sleeps without a time limit: who gives it something to attend to rouses it."""
         self._attendant = threading.Thread(target=self._attend, name="shoal-link", daemon=True)
         self._attendant.start()
@@ -96,13 +96,13 @@ class Link:
         if self.before_word is not None:
             self.before_word()
         self._outbox.append(message)
-        if self._asleep:
+        if self.asleep:
             self.rouse()
 
     def report(self, message: Message) -> None:
         """`append` for what is said about work and not by it."""
         self._outbox.append(message)
-        if self._asleep:
+        if self.asleep:
             self.rouse()
 
     def post(self, message: Message) -> None:
@@ -169,8 +169,13 @@ class Link:
         """Wait until `ready()`; False when `timeout` seconds were not enough. Raises ClusterDiedError."""
         self._check()
         self._alone = True
-        deadline = None if timeout is None else time.monotonic() + timeout
         self._activity += 1
+        try:
+            return self._wait(ready, None if timeout is None else time.monotonic() + timeout)
+        finally:
+            self._shield.leave()
+
+    def _wait(self, ready: Callable[[], bool], deadline: float | None) -> bool:
         while True:
             with self._shield:
                 if self._outbox or self._dirty():
@@ -219,9 +224,7 @@ class Link:
             self._waiting += 1
             try:
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                return self._followers.wait_for(
-                    lambda: ready() or self.lost or not self._reader.locked(), left
-                )
+                return self._followers.wait_for(lambda: ready() or self.lost or not self._reader.locked(), left)
             finally:
                 self._waiting -= 1
 
@@ -286,18 +289,18 @@ class Link:
             os.eventfd_write(self._kick, 1)
 
     def rouse(self) -> None:
-        """To be called by what makes this link busy, unless it appends something: the attendant is to look again."""
-        if self._asleep:
-            self._asleep = False
+        """To be called by what makes this link busy while `asleep`, unless it appends something."""
+        if self.asleep:
+            self.asleep = False
             os.eventfd_write(self._kick, 1)
 
     def _patience(self) -> float | None:
         """Seconds that the attendant may sleep."""
         # It says that it sleeps and then looks; others do something, then look whether it sleeps: one sees the other.
-        self._asleep = True
+        self.asleep = True
         if self._armed and not self._busy():
             return None
-        self._asleep = False
+        self.asleep = False
         if self._attend_socket and not self._armed:
             return 0.1 if self._reader.locked() else 0.02
         return 0.1 if self._armed or self._busy() else 1.0
@@ -306,7 +309,7 @@ class Link:
         seen = -1
         while not self._closed:
             events = self._epoll.poll(self._patience())
-            self._asleep = False
+            self.asleep = False
             if self._closed:
                 break
             for fd, _ in events:
@@ -390,6 +393,7 @@ class Link:
             return
         if not self.lost:
             self.flush()
+        self._shield.leave()
         self._closed = True
         self.lost = True
         try:

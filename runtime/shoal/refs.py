@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shoal.engines.base import Engine
 
 T = TypeVar("T")
+_new = object.__new__
 
 TICK = 0.02
 """Seconds after which an event loop in the main thread looks for interrupts."""
@@ -48,13 +49,13 @@ class ObjectRef(Generic[T]):
             here.counts.add(object_id)
             self._engine = here
 
-    @classmethod
-    def _made(cls, object_id: bytes, engine: Engine) -> ObjectRef[Any]:
+    @staticmethod
+    def _made(object_id: bytes, engine: Engine) -> ObjectRef[Any]:
         """For engines: a ref whose count was taken already."""
-        self = cls.__new__(cls)
-        self._id = object_id
-        self._engine = engine
-        return self
+        ref: ObjectRef[Any] = _new(ObjectRef)
+        ref._id = object_id
+        ref._engine = engine
+        return ref
 
     def __del__(self) -> None:
         try:

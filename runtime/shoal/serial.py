@@ -18,6 +18,7 @@ from shoal.exceptions import SerializationError, ShoalTypeError
 
 _ATOMS = frozenset({type(None), bool, int, float, str, bytes, complex})
 NONE = pickle.dumps(None, 5)
+NO_ARGUMENTS = pickle.dumps(((), {}), 5)
 
 
 class Packed(NamedTuple):
@@ -147,7 +148,21 @@ def unpack(stream: bytes | memoryview, buffers: Iterable[Any] = ()) -> Any:
 
 
 def pack_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Packed:
-    """Arguments; the common calls of a few plain values skip cloudpickle (1 µs instead of 10)."""
-    if all(type(a) in _ATOMS for a in args) and all(type(a) in _ATOMS for a in kwargs.values()):
-        return Packed(pickle.dumps((args, kwargs), 5), (), ())
-    return pack((args, kwargs), "an argument")
+    """Arguments, as a function is called with them."""
+    plain = pack_plain_call(args, kwargs)
+    return Packed(plain, (), ()) if plain is not None else pack((args, kwargs), "an argument")
+
+
+def pack_plain_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
+    """The stream of a call with a few plain values, which most calls are; None where one is anything else.
+
+    It skips cloudpickle: 1 µs instead of 10.
+    """
+    atoms = _ATOMS
+    for value in args:
+        if type(value) not in atoms:
+            return None
+    for value in kwargs.values():
+        if type(value) not in atoms:
+            return None
+    return pickle.dumps((args, kwargs), 5) if args or kwargs else NO_ARGUMENTS

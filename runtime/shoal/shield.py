@@ -8,48 +8,63 @@ handler is replaced by one that only notes. It raises at once where a `window` i
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
+import functools
 import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-# Python's own wrapper turns numbers into enums and back, which takes longer than all the rest of a shield.
+# Python's own wrappers turn numbers into enums and back, which takes longer than all the rest of a shield.
 _set_handler: Callable[[int, Any], Any] = _signal.signal
+_get_handler: Callable[[int], Any] = _signal.getsignal
 _SIGINT = int(signal.SIGINT)
+_raises = signal.default_int_handler
+_get_ident = threading.get_ident
+
+
+def _turn(handler: functools.partial[None], to: Callable[..., Any]) -> None:
+    handler.__setstate__((to, (), {}, None))  # type: ignore[attr-defined]
 
 
 class Shield:
-    """A context manager for the main thread; in any other thread it does nothing. Nests."""
+    """A context manager for the main thread; in any other thread it does nothing. Nests.
+
+    Replacing a handler is a system call. So where the handler is Python's own, ours stays in place between one shield
+    and the next, until `leave`: a partial, which calls Python's straight from C, so that no traceback shows it, and
+    which is turned to ours and back without a system call.
+    """
 
     def __init__(self) -> None:
         self._depth = 0
         self._open = False
         self._noted = False
         self._before: Any = None
+        self._staying: functools.partial[None] | None = None
         self._main = threading.main_thread().ident
 
     def __enter__(self) -> None:
-        if threading.get_ident() != self._main:
+        if _get_ident() != self._main:
             return
-        if self._depth == 0:
-            # Should the old handler raise inside signal.signal, ours is not yet in place and nothing was entered.
-            self._before = self._replace()
+        if not self._depth:
+            self._noted = False
+            # Should the old handler raise in here, ours is not yet in place and nothing was entered.
+            self._replace()
         self._depth += 1
 
     def __exit__(self, *exc: object) -> None:
-        if threading.get_ident() != self._main:
+        if _get_ident() != self._main:
             return
         self._depth -= 1
-        if self._depth == 0:
-            self._restore(self._before)
+        if not self._depth:
+            self._restore()
             if self._noted:
                 self._noted = False
                 self._deliver()
 
     def open(self) -> None:
         """From here to `close` an interrupt is raised at once, also one that was put off."""
-        if threading.get_ident() != self._main:
+        if _get_ident() != self._main:
             return
         self._open = True
         if self._noted:
@@ -58,17 +73,39 @@ class Shield:
             self._deliver()
 
     def close(self) -> None:
-        if threading.get_ident() == self._main:
+        if _get_ident() == self._main:
             self._open = False
+
+    def leave(self) -> None:
+        """Put the handler back that was there: others look for it."""
+        if self._staying is None or self._depth or _get_ident() != self._main:
+            return
+        if _get_handler(_SIGINT) is self._staying:
+            _set_handler(_SIGINT, self._before)
+        self._staying = None
 
     # What differs between a driver, whose handler is somebody else's, and a worker, whose handler is ours.
 
-    def _replace(self) -> Any:
-        return _set_handler(_SIGINT, self.handle)
+    def _replace(self) -> None:
+        staying = self._staying
+        found = _get_handler(_SIGINT)
+        if staying is not None:
+            if found is staying:
+                _turn(staying, self.handle)
+                return
+            self._staying = None  # somebody has set another since
+        if found is _raises:
+            staying = functools.partial(self.handle)
+            self._before = _set_handler(_SIGINT, staying)
+            self._staying = staying
+        else:
+            self._before = _set_handler(_SIGINT, self.handle)
 
-    def _restore(self, before: Any) -> None:
-        if before is not None:  # one that was not set from Python cannot be put back
-            _set_handler(_SIGINT, before)
+    def _restore(self) -> None:
+        if self._staying is not None:
+            _turn(self._staying, self._before)
+        elif self._before is not None:  # one that was not set from Python cannot be put back
+            _set_handler(_SIGINT, self._before)
 
     def _deliver(self) -> None:
         if callable(self._before):
@@ -98,10 +135,10 @@ class WorkerShield(Shield):
         else:
             self._deliver()
 
-    def _replace(self) -> Any:
-        return None
+    def _replace(self) -> None:
+        pass
 
-    def _restore(self, before: Any) -> None:
+    def _restore(self) -> None:
         pass
 
     def _deliver(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shoal.refs import ObjectRef
-from shoal.serial import Packed, pack, pack_call
+from shoal.serial import Packed, pack, pack_call, pack_plain_call
 from shoal.store import LARGE
 
 
@@ -14,6 +14,9 @@ def pack_arguments(
     args: tuple[Any, ...], kwargs: dict[str, Any], put: Callable[[Packed], ObjectRef[Any]]
 ) -> tuple[Any, tuple[int | str, ...], tuple[bytes, ...], tuple[bytes, ...], list[ObjectRef[Any]]]:
     """Arguments for the wire: refs at the top level are cut out and become dependencies at their slots."""
+    plain = pack_plain_call(args, kwargs)
+    if plain is not None and len(plain) < LARGE:
+        return plain, (), (), (), []
     slots: list[int | str] = []
     deps: list[bytes] = []
     keep: list[ObjectRef[Any]] = []

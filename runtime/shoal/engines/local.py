@@ -176,7 +176,7 @@ class LocalEngine:
         # Made before the task is sent: should an interrupt come, they go and with them what they stand for.
         for object_id in ids:
             self._expected.add(object_id)
-            self.counts.add_new(object_id)
+            self.counts.add_made(object_id)
             refs.append(ObjectRef._made(object_id, self))
         if work.yields == "stream":
             refs = [ObjectRefGenerator(refs[0], self, self.streams.open(task, work.ahead))]
@@ -190,7 +190,8 @@ class LocalEngine:
         else:
             lean = work.plain and not (holds or keep or self.surroundings.base) and (not deps or self._fill_in(call))
             if lean:
-                self._private.update(dict.fromkeys(ids, call))
+                for object_id in ids:
+                    self._private[object_id] = call
             elif deps or holds:
                 self._export((*deps, *holds))
             if work.role == "method":
@@ -394,9 +395,7 @@ class LocalEngine:
             self._await(missing, Waiter(short), timeout, errors_end_it=False)
         return {i for i in ids if i in values}
 
-    def _await(
-        self, missing: set[bytes], waiter: Waiter, timeout: float | None, errors_end_it: bool = True
-    ) -> bool:
+    def _await(self, missing: set[bytes], waiter: Waiter, timeout: float | None, errors_end_it: bool = True) -> bool:
         with self._lock:
             for object_id in missing:
                 if object_id in self._values:
