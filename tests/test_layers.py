@@ -17,7 +17,7 @@ ROOMS = ("runtime", "widgets", "kernelext")
 # on its own floor only what the same package holds (`scheduler/*` is the package and all in it).
 # Facades and doors stand on the roof: nobody inside imports them.
 FLOORS = [
-    "exceptions feed_rows context counts shield shm allocator output runs venvs unpicklable assigned wishes "
+    "doors exceptions feed_rows context counts shield shm allocator output runs venvs unpicklable assigned wishes "
     "uses series as_ray/* running backpressure",
     "ids foreign labels",
     "strategies",

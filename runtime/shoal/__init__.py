@@ -14,9 +14,9 @@ The floor plan (imports go down only; tests/test_layers.py has the table):
 
 from __future__ import annotations
 
-import importlib
-import sys
 from typing import TYPE_CHECKING, Any
+
+from shoal.doors import opened
 
 if TYPE_CHECKING:
     from shoal.actors import ActorHandle as ActorHandle
@@ -140,26 +140,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
-    """Loaded at first use: a worker needs a part of this only, and starts the sooner."""
-    where = _WHERE.get(name)
-    if where is None:
-        try:
-            return importlib.import_module(f"shoal.{name}")
-        except ModuleNotFoundError as error:
-            if error.name == f"ray.{name}":  # one of Ray's libraries: it says what to do instead
-                raise AttributeError(str(error)) from None
-            if error.name != f"shoal.{name}":
-                raise
-            here = sys.modules[__name__]
-            raise AttributeError(f"module 'shoal' has no attribute {name!r}", name=name, obj=here) from None
-    value = getattr(importlib.import_module(where), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = opened(__name__, _WHERE)
 
 
 def load_ipython_extension(shell: Any) -> None:

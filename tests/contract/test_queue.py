@@ -181,3 +181,76 @@ def test_options_of_its_actor() -> None:
     q.put(7)
     assert shoal.get(shoal.get_actor("the queue").qsize.remote()) == 1
     assert shoal.available_resources()["CPU"] == 1
+
+
+# waiting
+
+waits = pytest.mark.needs_time
+
+
+@waits
+def test_a_get_waits_for_an_item_and_a_put_for_room() -> None:
+    q = Queue(1)
+    taken = [get_there.options(num_cpus=0).remote(q) for _ in range(3)]
+    for item in range(3):
+        q.put(item)
+    assert sorted(shoal.get(taken)) == [0, 1, 2]
+    put = [put_there.options(num_cpus=0).remote(q, item) for item in range(3)]
+    assert sorted(q.get() for _ in range(3)) == [0, 1, 2]
+    shoal.get(put)
+
+
+@waits
+def test_who_waits_in_vain_takes_nothing_and_leaves_nothing() -> None:
+    q = Queue(1)
+    with pytest.raises(Empty):
+        shoal.get(get_there.remote(q, True, 0.02))
+    q.put(1)
+    with pytest.raises(Full):
+        shoal.get(put_there.remote(q, 2, True, 0.02))
+    assert q.get() == 1 and q.empty()
+
+
+@waits
+def test_more_may_wait_than_an_async_actor_runs_at_once_by_default() -> None:
+    count = 1200
+
+    async def use() -> list[Any]:
+        q = Queue()
+        waiting = [asyncio.ensure_future(q.get_async()) for _ in range(count)]
+        await asyncio.sleep(0)  # each has submitted its call
+        for item in range(count):
+            await q.put_async(item)
+        return await asyncio.gather(*waiting)
+
+    assert sorted(asyncio.run(use())) == list(range(count))
+
+
+@waits
+def test_producers_and_consumers_on_few_cpus_lose_nothing() -> None:
+    q = Queue(3)
+
+    @shoal.remote
+    def consume(source: Queue, count: int) -> list[Any]:
+        return [source.get() for _ in range(count)]
+
+    @shoal.remote
+    def produce(target: Queue, items: list[int]) -> None:
+        for item in items:
+            target.put(item)
+
+    consumers = [consume.remote(q, 10) for _ in range(4)]
+    producers = [produce.remote(q, list(range(start, start + 10))) for start in range(0, 40, 10)]
+    assert sorted(sum(shoal.get(consumers), [])) == list(range(40))
+    shoal.get(producers)
+    assert q.empty()
+
+
+@waits
+@pytest.mark.parametrize("force", [True, False])
+def test_shutdown_ends_the_waiting(force: bool) -> None:
+    q = Queue()
+    ref = get_there.remote(q)
+    q.shutdown(force=force, grace_period_s=1)
+    with pytest.raises(shoal.exceptions.ActorDiedError):
+        shoal.get(ref)

@@ -5,9 +5,9 @@ that is not used.
 """
 
 # No import from __future__ here: its `annotations` would hide the module of that name.
-import importlib
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from shoal.doors import opened
 
 if TYPE_CHECKING:
     from shoal.experimental.tqdm_ray import tqdm as tqdm
@@ -50,20 +50,4 @@ _WHERE = {
 __all__ = sorted([*_WHERE, "placement_group"])
 
 
-def __getattr__(name: str) -> Any:
-    where = _WHERE.get(name)
-    if where is None:
-        try:
-            return importlib.import_module(f"shoal.util.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"shoal.util.{name}":
-                raise
-            here = sys.modules[__name__]
-            raise AttributeError(f"module 'shoal.util' has no attribute {name!r}", name=name, obj=here) from None
-    value = getattr(importlib.import_module(where), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = opened(__name__, _WHERE)

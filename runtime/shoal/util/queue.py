@@ -10,6 +10,9 @@ from typing import Any
 from shoal import api
 from shoal.exceptions import ActorDiedError, ShoalTypeError, ShoalValueError
 
+WAITING = 1_000_000
+"""Calls that may wait in a queue: the one that ends their waiting must never be held back by their number."""
+
 
 class Empty(queue.Empty):
     """There is nothing in the queue, or not enough of it."""
@@ -29,7 +32,8 @@ class Queue:
 
     def __init__(self, maxsize: int = 0, actor_options: dict[str, Any] | None = None) -> None:
         self.maxsize = maxsize
-        self.actor: Any = api.remote(_QueueActor).options(**(actor_options or {})).remote(maxsize)
+        options = {"max_concurrency": WAITING, **(actor_options or {})}
+        self.actor: Any = api.remote(_QueueActor).options(**options).remote(maxsize)
 
     def __len__(self) -> int:
         return self.qsize()
