@@ -45,12 +45,14 @@ class PlacementGroup:
         return here.await_group(self.id.binary(), self)
 
     def wait(self, timeout_seconds: float = 30) -> bool:
-        """Whether all bundles are reserved, waiting at most so long."""
+        """Whether all bundles are reserved, waiting at most so long. Raises ValueError for a group that was removed."""
         ref = self.ready()
         here = engine()
         if not here.wait([ref.binary()], 1, timeout_seconds):
             return False
-        return bool(here.query("group_table", self.id.binary()).get("state") == "CREATED")
+        if here.query("group_table", self.id.binary()).get("state") in (None, "REMOVED"):
+            raise ShoalValueError("there is no such placement group, it was removed: make another")
+        return True
 
     @property
     def bundle_specs(self) -> list[dict[str, float]]:

@@ -182,6 +182,7 @@ def test_strategies_of_groups(nodes: list[str], strategy: str, together: int) ->
     row = placement_group_table(group)
     assert row["state"] == "CREATED"
     assert len(set(row["bundles_to_node_id"].values())) == together
+    assert row["stats"]["scheduling_state"] == "FINISHED" and row["stats"]["end_to_end_creation_latency_ms"] > 0
     assert shoal.available_resources()["CPU"] == 2
     remove_placement_group(group)
     assert shoal.available_resources()["CPU"] == 4
@@ -213,6 +214,9 @@ def test_removal_ends_what_runs_in_a_group(nodes: list[str]) -> None:
     remove_placement_group(group)
     with pytest.raises(TaskPlacementGroupRemoved):
         shoal.get(waiting)
+    with pytest.raises(ValueError, match="was removed"):
+        group.wait(30)
+    assert placement_group_table(group)["stats"]["scheduling_state"] == "REMOVED"
     with pytest.raises(ActorDiedError, match="placement group was removed"):
         shoal.get(actor.where.remote())
     until(lambda: shoal.available_resources()["CPU"] == 4)
@@ -234,7 +238,8 @@ def test_a_group_that_cannot_be_says_so(nodes: list[str]) -> None:
     with pytest.warns(UserWarning, match="stays pending"):
         group = placement_group([{"CPU": 3}])
     assert not group.wait(0.1)
-    assert placement_group_table(group)["state"] == "PENDING"
+    row = placement_group_table(group)
+    assert (row["state"], row["stats"]["scheduling_state"]) == ("PENDING", "INFEASIBLE")
 
 
 def test_a_node_dies_and_its_work_with_it() -> None:

@@ -222,6 +222,31 @@ print(shoal.get(f.remote()))
     shoal.shutdown()
 
 
+def test_a_detached_actor_restarts_when_its_maker_has_left_and_what_it_reserved_goes() -> None:
+    context = shoal.init(num_cpus=2)
+    code = f"""
+import shoal
+from shoal.util.placement_group import placement_group
+shoal.init({context.address!r})
+class Reserver:
+    def reserve(self):
+        return placement_group([{{"CPU": 1}}]).wait(30)
+options = dict(name="r", lifetime="detached", num_cpus=0, max_restarts=1, max_task_retries=1)
+reserver = shoal.remote(Reserver).options(**options).remote()
+assert shoal.get(reserver.reserve.remote())
+"""
+    subprocess.run([sys.executable, "-c", code], timeout=30, check=True)
+    reserver = shoal.get_actor("r")
+    assert shoal.available_resources()["CPU"] == 1
+    shoal.kill(reserver, no_restart=False)
+    wait_until(lambda: shoal.available_resources()["CPU"] == 2)
+    assert shoal.get(reserver.reserve.remote(), timeout=30)
+    assert shoal.available_resources()["CPU"] == 1
+    shoal.kill(reserver, no_restart=False)
+    wait_until(lambda: shoal.available_resources()["CPU"] == 2)
+    shoal.shutdown()
+
+
 def test_an_unknown_cluster_names_those_that_run() -> None:
     with pytest.raises(ClusterNotFoundError, match="no cluster of yours runs"):
         shoal.init("auto")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal.exceptions import ShoalValueError
 from shoal.hub.peer import Peer
+from shoal.scheduler import commands as cmd
 from shoal.scheduler import events as ev
 from shoal.scheduler.groups import CREATED, Group
 from shoal.scheduler.resources import shape_of
@@ -51,8 +53,14 @@ class HubGroups:
         creator = worker.actor if worker is not None and worker.state == ACTOR else None
         job = self._hub.job_of(peer, parent)
         made = Group.of(group, bundles, selectors, strategy, name, detached, job, creator, near=near, domain=domain)
+        made.asked = time.monotonic()
         self._hub.post(ev.GroupCreated(made))
         return None if made.state == CREATED else self._groups.lacking(made)
+
+    def placed(self, command: cmd.GroupPlaced) -> None:
+        group = self._groups.table.get(command.group)
+        if group is not None:
+            group.took = time.monotonic() - group.asked
 
     def _remove(self, group: bytes) -> None:
         self._hub.post(ev.GroupRemoved(group))

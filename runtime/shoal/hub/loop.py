@@ -96,6 +96,7 @@ class Hub:
             cmd.StopWorker: lambda c: self.tell(c.worker, ("exit",)),
             cmd.KillWorker: lambda c: self.supervisor.kill(c.worker),
             cmd.Run: self._run_task,
+            cmd.GroupPlaced: self.groups.placed,
             cmd.Interrupt: lambda c: self.tell(c.worker, ("interrupt", c.task), urgent=True),
             cmd.CancelCall: lambda c: self.tell(c.worker, ("cancel", c.task), urgent=True),
             cmd.TakeBack: lambda c: self.tell(c.worker, ("take_back", c.tasks), urgent=True),
@@ -396,11 +397,12 @@ class Hub:
         before: tuple[int, int],
     ) -> ev.Submitted:
         """Note what a worker will need; `before`: a worker, and how many calls on the lane to it come first."""
-        self._payloads[task] = (payload, slots, (peer.number, environment), before)
-        env = self._environments[peer.number, environment][3]
+        key = peer.number, environment
+        around = self._environments[key]  # kept with it: its client may be gone when it runs, or runs again
+        self._payloads[task] = (payload, slots, key, around, before)
         job = self.job_of(peer, parent)
         self.recorder.submitted(task, self.kinds[kind].name, cell, actor, parent, bool(deps), time.time(), kind, job)
-        return ev.Submitted(task, kind, peer.number, job, cell, parent, actor, deps, holds, env)
+        return ev.Submitted(task, kind, peer.number, job, cell, parent, actor, deps, holds, around[3])
 
     def _on_put(self, peer: Peer, object_id: bytes, place: tuple[Any, ...], contained: tuple[bytes, ...]) -> None:
         self.values[object_id] = place
@@ -529,7 +531,7 @@ class Hub:
         peer = self._peers.get(command.worker)
         if task is None or peer is None:
             return  # an event of the same batch has ended it
-        payload, slots, environment, before = self._payloads[command.task]
+        payload, slots, environment, around, before = self._payloads[command.task]
         kind = task.kind
         self._jobs[command.worker] = task.job
         if kind.id not in peer.known:
@@ -541,7 +543,7 @@ class Hub:
             peer.send(("kind", kind.id, self.kinds[kind.id]))
         if environment not in peer.known:
             peer.known.add(environment)
-            peer.send(("environment", environment, *self._environments[environment]))
+            peer.send(("environment", environment, *around))
         self.nodes.assign(peer, self.scheduler.workers[command.worker])
         values = tuple(self.values[d] for d in task.deps)
         self.room.used(task.deps)

@@ -173,6 +173,12 @@ class LaneAnswered(NamedTuple):
     task: bytes
 
 
+class GroupPlaced(NamedTuple):
+    """All bundles of a placement group are reserved."""
+
+    group: bytes
+
+
 class ActorChanged(NamedTuple):
     actor: bytes
 
@@ -197,6 +203,7 @@ Command = (
     | TaskEnded
     | Forget
     | ActorChanged
+    | GroupPlaced
     | Lend
     | CloseLease
     | OfferLane

@@ -67,6 +67,9 @@ class Group:
     state: str = PENDING
     awaiting: list[bytes] = field(default_factory=list)
     """Objects that are ready when it is."""
+    asked: float = 0.0
+    """When it was asked for, by the clock of who keeps the table; and the seconds until it was placed."""
+    took: float = 0.0
 
     @classmethod
     def of(

@@ -145,6 +145,7 @@ class ActorLives:
             return
         actor.restarts -= actor.restarts > 0
         actor.state, actor.worker = RESTARTING, None
+        self._scheduler.places.creator_ended(actor.id)
         creation = actor.creation
         if creation.id not in self._scheduler.tasks:
             self._scheduler.tasks[creation.id] = creation

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler import events as ev
-from shoal.scheduler.commands import Fail, KillWorker
+from shoal.scheduler.commands import Fail, GroupPlaced, KillWorker
 from shoal.scheduler.groups import CREATED, REMOVED, Group
 from shoal.scheduler.tables import ACTOR, Actor
 
@@ -83,6 +83,7 @@ class Places:
 
     def place_groups(self) -> None:
         for group in self._groups.place():
+            self._scheduler.out.append(GroupPlaced(group.id))
             awaiting, group.awaiting = group.awaiting, []
             for object_id in awaiting:
                 self._settled(object_id, None)
@@ -95,7 +96,7 @@ class Places:
                 self._remove(group)
 
     def creator_ended(self, actor: bytes) -> None:
-        """What a detached actor made ends with it; what another made, with its job."""
+        """What a detached actor made ends with its process; what another made, with its job."""
         for group in list(self._groups.table.values()):
             if group.creator == actor and not group.detached and group.job == 0 and group.state != REMOVED:
                 self._remove(group)

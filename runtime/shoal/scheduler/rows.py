@@ -38,7 +38,7 @@ def group_row(group: Group, possible: Callable[[Group], bool]) -> dict[str, Any]
     if group.state in (CREATED, REMOVED):
         scheduling = "FINISHED" if group.state == CREATED else "REMOVED"
     else:
-        scheduling = "QUEUED" if possible(group) else "INFEASIBLE"
+        scheduling = "NO_RESOURCES" if possible(group) else "INFEASIBLE"
     return {
         "placement_group_id": group.id.hex(),
         "name": group.name,
@@ -46,5 +46,11 @@ def group_row(group: Group, possible: Callable[[Group], bool]) -> dict[str, Any]
         "bundles_to_node_id": {i: "" if b.node is None else b.node.id for i, b in enumerate(group.bundles)},
         "strategy": group.strategy,
         "state": group.state,
-        "stats": {"scheduling_state": scheduling},
+        "stats": {
+            "end_to_end_creation_latency_ms": group.took * 1000,
+            "scheduling_latency_ms": group.took * 1000,
+            "scheduling_attempt": 1,
+            "highest_retry_delay_ms": 0.0,
+            "scheduling_state": scheduling,
+        },
     }
