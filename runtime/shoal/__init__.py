@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shoal.api import cancel as cancel
     from shoal.api import cluster_resources as cluster_resources
     from shoal.api import get as get
+    from shoal.api import get_gpu_ids as get_gpu_ids
     from shoal.api import kill as kill
     from shoal.api import nodes as nodes
     from shoal.api import put as put
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from shoal.lifecycle import init as init
     from shoal.lifecycle import is_initialized as is_initialized
     from shoal.lifecycle import shutdown as shutdown
+    from shoal.refs import ObjectID as ObjectID
     from shoal.refs import ObjectRef as ObjectRef
     from shoal.runtime_context import get_runtime_context as get_runtime_context
 
@@ -67,6 +69,7 @@ _WHERE = {
     "Language": "shoal.foreign",
     "LoggingConfig": "shoal.foreign",
     "NodeID": "shoal.ids",
+    "ObjectID": "shoal.refs",
     "ObjectRef": "shoal.refs",
     "ObjectRefGenerator": "shoal.generators",
     "DynamicObjectRefGenerator": "shoal.generators",
@@ -82,6 +85,7 @@ _WHERE = {
     "cpp_function": "shoal.foreign",
     "get": "shoal.api",
     "get_actor": "shoal.actors",
+    "get_gpu_ids": "shoal.api",
     "get_runtime_context": "shoal.runtime_context",
     "init": "shoal.lifecycle",
     "is_initialized": "shoal.lifecycle",
@@ -108,6 +112,7 @@ __all__ = [
     "Language",
     "LoggingConfig",
     "NodeID",
+    "ObjectID",
     "ObjectRef",
     "ObjectRefGenerator",
     "PlacementGroupID",
@@ -122,6 +127,7 @@ __all__ = [
     "cpp_function",
     "get",
     "get_actor",
+    "get_gpu_ids",
     "get_runtime_context",
     "init",
     "is_initialized",

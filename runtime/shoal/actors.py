@@ -155,6 +155,12 @@ class ActorClass:
         actor = here.create_actor(work, args, kwargs)
         return ActorHandle(ObjectRef._made(actor, here), self.__name__, function, _methods(self.__wrapped__, options))
 
+    def _remote(
+        self, args: tuple[Any, ...] | None = None, kwargs: dict[str, Any] | None = None, **options: Any
+    ) -> ActorHandle:
+        """`.options(**options).remote(*args, **kwargs)`, as older scripts spell it."""
+        return self.options(**options).remote(*(args or ()), **(kwargs or {}))
+
     def _work(self, function: bytes, name: str, namespace: str) -> Work:
         demand = opts.resources(self._options, 1.0)
         # As in Ray: one CPU to be placed and none while it lives, unless num_cpus says otherwise.
@@ -273,6 +279,12 @@ class ActorMethod:
         if len(refs) == 1:
             return refs[0]
         return refs or None
+
+    def _remote(
+        self, args: tuple[Any, ...] | None = None, kwargs: dict[str, Any] | None = None, **options: Any
+    ) -> Any:
+        """`.options(**options).remote(*args, **kwargs)`, as older scripts spell it."""
+        return self.options(**options).remote(*(args or ()), **(kwargs or {}))
 
     def _make(self) -> tuple[Work, Callable[..., None]]:
         handle, options = self._handle, self._options

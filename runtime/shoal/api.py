@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
-from shoal import context, trace
+from shoal import assigned, context, trace
 from shoal import options as opts
 from shoal.actors import ActorClass, ActorHandle
 from shoal.cluster import engine
@@ -186,6 +186,14 @@ def nodes() -> list[dict[str, Any]]:
     """The machines of the cluster, with Ray's keys."""
     found: list[dict[str, Any]] = engine().query("nodes")
     return found
+
+
+def get_gpu_ids() -> list[int | str]:
+    """The GPUs that the running task or actor has; empty in a driver, and where none were asked for.
+
+    Numbers, or what CUDA_VISIBLE_DEVICES called them where the cluster was started.
+    """
+    return list(assigned.get().gpus)
 
 
 def timeline(filename: str | None = None) -> list[dict[str, Any]]:

@@ -273,15 +273,21 @@ def _launch(settings: Settings, log: Log) -> subprocess.Popen[bytes]:
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(roots)),
         "SHOAL_DIR": str(clusters_dir()),
     }
-    return subprocess.Popen(
-        # -s -E would lose PYTHONPATH; -u keeps the log whole should it crash
-        [sys.executable, "-u", "-m", "shoal.hub.main", json.dumps(asdict(settings))],
-        stdin=subprocess.DEVNULL,
-        stdout=log.fd,
-        stderr=log.fd,
-        env=environment,
-        start_new_session=True,
-    )
+    flags = [*(["-S"] if sys.flags.no_site else []), *(["-s"] if sys.flags.no_user_site else [])]
+    told = os.memfd_create("shoal-settings", os.MFD_CLOEXEC)
+    try:
+        os.pwrite(told, json.dumps(asdict(settings)).encode(), 0)
+        return subprocess.Popen(
+            # -s -E would lose PYTHONPATH; -u keeps the log whole should it crash
+            [sys.executable, "-u", *flags, "-m", "shoal.hub.main"],
+            stdin=told,  # a command line has room for less
+            stdout=log.fd,
+            stderr=log.fd,
+            env=environment,
+            start_new_session=True,
+        )
+    finally:
+        os.close(told)
 
 
 def _connect(folder: Path, process: subprocess.Popen[bytes] | None = None, log: Log | None = None) -> Cluster:

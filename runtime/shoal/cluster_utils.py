@@ -16,6 +16,8 @@ from shoal.exceptions import ShoalValueError
 RAYS = frozenset({"_system_config", "dashboard_host", "dashboard_port", "include_dashboard", "min_worker_port",
                   "max_worker_port", "enable_object_reconstruction", "env_vars", "runtime_env_agent_port"})  # fmt: skip
 """Options of Ray's daemons: taken, and without effect here."""
+cluster_not_supported = False
+"""For scripts that ask whether they can have one."""
 
 
 class ClusterNode:

@@ -11,7 +11,7 @@ from shoal.backpressure import Backpressure
 from shoal.engines.local import LocalEngine
 from shoal.errors import error_value
 from shoal.exceptions import ActorLeaving
-from shoal.runs import Kind, Run
+from shoal.runs import Kind, Run, method_of
 from shoal.serial import NONE, pack, unpack
 from shoal.yielding import SENT, Yielding, is_generator
 
@@ -156,7 +156,7 @@ class Execution:
         if run.lane is None:
             loaded.append(time.time())
         if kind.role == "method":
-            return getattr(self.instance, kind.method), args, kwargs
+            return method_of(self.instance, kind.method), args, kwargs
         function = self._functions.get(kind.function)
         if function is None:
             function = self._functions[kind.function] = unpack(self._blobs.pop(kind.function))

@@ -139,6 +139,12 @@ class RemoteFunction(Generic[P, R]):
             self._function, {**self._options, **opts.check("task", options, later=True)}, self._definition
         )
 
+    def _remote(
+        self, args: tuple[Any, ...] | None = None, kwargs: dict[str, Any] | None = None, **options: Any
+    ) -> Any:
+        """`.options(**options).remote(*args, **kwargs)`, as older scripts spell it."""
+        return self.options(**options).remote(*(args or ()), **(kwargs or {}))
+
     def _work(self) -> Work:
         options = self._options
         function = self._definition.id()
@@ -150,8 +156,11 @@ class RemoteFunction(Generic[P, R]):
         retries = RETRIES if retries is None else retries
         retry_on = opts.retry_on(options)
         wish = wish_of(options, f"{name}()", demand)
+        calls = options.get("max_calls")
+        if calls is None:  # as in Ray: what a task left on a GPU goes with its process
+            calls = 1 if demand.get("GPU") else 0
         made = Work(
-            id=work_id(function, name, sorted(demand.items()), sorted(values.items()), retries, retry_on, wish),
+            id=work_id(function, name, sorted(demand.items()), sorted(values.items()), retries, retry_on, wish, calls),
             function=function,
             name=name,
             role="task",
@@ -161,6 +170,7 @@ class RemoteFunction(Generic[P, R]):
             retries=retries,
             retry_on=retry_on,
             runtime_env=options.get("runtime_env"),
+            calls=calls,
             plain=_PLAIN.issuperset(options) and returned.is_plain(values) and wish is None,
             wish=wish,
             **values,

@@ -1,7 +1,7 @@
 """Options of remote functions, actors and methods: checked once, when they are given.
 
 What comes out is of exact types: an enum that is a string, or a float of NumPy's, would have to be unpickled by a hub
-that knows neither.
+that knows neither. Messages begin with Ray's words, which programs look for, and go on with the cure.
 """
 
 from __future__ import annotations
@@ -26,33 +26,51 @@ FINEST = 0.0001
 """The least part of a resource that can be asked for."""
 
 
+def _wrong_type(name: str, value: Any, types: tuple[type, ...], meaning: str) -> ShoalTypeError:
+    wanted = (*types, type(None))
+    return ShoalTypeError(
+        f"The type of keyword '{name}' must be {wanted}, but received type {type(value)}: "
+        f"{name} is {meaning}, not {value!r}"
+    )
+
+
 def _amount(name: str, value: Any) -> float:
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise ShoalTypeError(f"{name} is a number, not {value!r}")
+        raise _wrong_type(name, value, (float, int), "a number")
     amount = float(value)
     if amount < 0:
-        raise ShoalValueError(f"{name}={value} is below zero")
+        raise ShoalValueError(f"The quantity of resource {name} cannot be negative: {value} is below zero")
     if not math.isfinite(amount):
         raise ShoalValueError(f"{name}={value} makes no sense")
     if 0 < amount < FINEST:
-        raise ShoalValueError(f"{name}={value} is finer than a resource can be divided: {FINEST:.4f} is the least")
+        raise ShoalValueError(
+            f"The precision of the fractional quantity of resource {name} cannot go beyond {FINEST:.4f}: "
+            f"{value} is finer"
+        )
     return amount
+
+
+def _bytes(name: str, value: Any) -> float:
+    """Memory is counted in whole bytes: a fraction is cut off, as in Ray."""
+    return float(int(_amount(name, value)))
 
 
 def _resources(name: str, value: Any) -> dict[str, float]:
     if not isinstance(value, Mapping):
-        raise ShoalTypeError(f"{name} is a dict of name and amount, not {value!r}")
+        raise _wrong_type(name, value, (dict,), "a dict of name and amount")
     found = {}
     for resource, amount in value.items():
         if resource in ("CPU", "GPU"):
-            raise ShoalValueError(f"give {resource} by num_{resource.lower()}s= and not in resources=")
-        found[_text(f"a name in {name}", resource)] = _amount(f"resources[{resource!r}]", amount)
+            raise ShoalValueError(
+                "Use the 'num_cpus' and 'num_gpus' keyword instead of 'CPU' and 'GPU' in 'resources' keyword"
+            )
+        found[_text(f"a name in {name}", resource)] = _amount(str(resource), amount)
     return found
 
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise ShoalTypeError(f"{name} is a string, not {value!r}")
+        raise _wrong_type(name, value, (str,), "a string")
     if not value:
         raise ShoalValueError(f"{name} is empty: leave it out, or give one")
     return str.__str__(value)
@@ -60,16 +78,18 @@ def _text(name: str, value: Any) -> str:
 
 def _switch(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ShoalTypeError(f"{name} is True or False, not {value!r}")
+        raise _wrong_type(name, value, (bool,), "True or False")
     return value
 
 
 def _whole(name: str, value: Any, least: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ShoalTypeError(f"{name} is a whole number, not {value!r}")
+        raise _wrong_type(name, value, (int,), "a whole number")
     if value < least:
-        endless = ", or -1 for no limit" if least == -1 else ""
-        raise ShoalValueError(f"{name}={value} makes no sense: give {max(0, least)} or more{endless}")
+        valid = ", 0 or a positive integer"
+        if least == -1:
+            valid = ", 0, -1 or a positive integer, where -1 represents infinity"
+        raise ShoalValueError(f"The keyword '{name}' only accepts None{valid}. {value} makes no sense")
     return int(value)
 
 
@@ -83,44 +103,53 @@ def _count_or_endless(name: str, value: Any) -> int:
 
 def _window(name: str, value: Any) -> int:
     if value == 0:
-        raise ShoalValueError(f"{name}=0 would let nothing through: give 1 or more, or -1 for no limit")
+        raise ShoalValueError(
+            f"{name}=0 is not allowed: it would let nothing through; give 1 or more, or -1 for no limit"
+        )
     return _whole(name, value, -1)
 
 
 def _returns(name: str, value: Any) -> int | str:
-    if isinstance(value, str):
-        if value not in ("streaming", "dynamic"):
-            raise ShoalValueError(f"{name} is a whole number or 'streaming', not {value!r}")
+    if isinstance(value, str) and value in ("streaming", "dynamic"):
         return str.__str__(value)
-    return _count(name, value)
+    if not isinstance(value, (int, str)) or isinstance(value, bool):
+        raise _wrong_type(name, value, (int, str), "a whole number or 'streaming'")
+    if isinstance(value, str) or value < 0:
+        raise ShoalValueError(
+            f"The keyword '{name}' only accepts None, a non-negative integer, 'streaming' (for generators), "
+            f"or 'dynamic', not {value!r}"
+        )
+    return int(value)
 
 
 def _exceptions(name: str, value: Any) -> bool | tuple[type[BaseException], ...]:
     if isinstance(value, bool):
         return value
     if not isinstance(value, (list, tuple)):
-        raise ShoalTypeError(f"{name} is True, False or a list of exception classes, not {value!r}")
+        raise _wrong_type(name, value, (bool, list, tuple), "True, False or a list of exception classes")
     for cls in value:
         if not (isinstance(cls, type) and issubclass(cls, Exception)):
-            raise ShoalValueError(f"{name} is True, False or a list of exception classes; the list holds {cls!r}")
+            raise ShoalValueError(f"{name} must be either a boolean or a list of exceptions; the list holds {cls!r}")
     return tuple(value)
 
 
 def _lifetime(name: str, value: Any) -> str:
     if _text(name, value) not in ("detached", "non_detached"):
-        raise ShoalValueError(f"{name} is None, 'detached' or 'non_detached', not {value!r}")
+        raise ShoalValueError(
+            f"actor `{name}` argument must be one of 'detached', 'non_detached' and 'None', not {value!r}"
+        )
     return str.__str__(value)
 
 
 def _mapping(name: str, value: Any) -> dict[Any, Any]:
     if not isinstance(value, Mapping):
-        raise ShoalTypeError(f"{name} is a dict, not {value!r}")
+        raise _wrong_type(name, value, (dict,), "a dict")
     return dict(value)
 
 
 def _list(name: str, value: Any) -> list[Any]:
     if not isinstance(value, (list, tuple)):
-        raise ShoalTypeError(f"{name} is a list, not {value!r}")
+        raise _wrong_type(name, value, (list,), "a list")
     return list(value)
 
 
@@ -135,7 +164,7 @@ def _groups(name: str, value: Any) -> Any:
 _COMMON: dict[str, Check] = {
     "num_cpus": _amount,
     "num_gpus": lambda name, value: check_gpus(name, _amount(name, value)),
-    "memory": _amount,
+    "memory": _bytes,
     "resources": _resources,
     "accelerator_type": _text,
     "label_selector": check_selector,
@@ -185,6 +214,7 @@ METHOD: dict[str, Check] = {
     "_metadata": _mapping,
 }
 _ROLES = {"task": TASK, "actor": ACTOR, "method": METHOD}
+_PLURAL = {"task": "remote functions", "actor": "actors", "method": "actor methods"}
 _NOT_LATER = {"max_calls": "task", "concurrency_groups": "actor"}
 """Options that belong to a definition: a copy by `.options()` cannot change them."""
 
@@ -199,11 +229,13 @@ def check(role: str, options: Mapping[str, Any], later: bool = False) -> dict[st
     for name, value in options.items():
         if name not in valid:
             raise ShoalValueError(
-                f"unknown option {name!r} for {'an' if role == 'actor' else 'a'} {role}; "
-                f"there are: {', '.join(sorted(valid))}"
+                f"Invalid option keyword {name} for {_PLURAL[role]}. Valid ones are: {', '.join(sorted(valid))}"
             )
         if later and name in _NOT_LATER:
-            raise ShoalValueError(f"{name} belongs to the decorator, as in @shoal.remote({name}=…), not to .options()")
+            raise ShoalValueError(
+                f"Setting '{name}' is not supported in '.options()'. It belongs to the decorator: "
+                f"@shoal.remote({name}=…)"
+            )
         found[name] = None if value is None else valid[name](name, value)
     return found
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from shoal import current
+from shoal import context, current
 from shoal.exceptions import SerializationError, ShoalValueError
 from shoal.ids import NIL, SIZE, JobID, TaskID, maker_of, task_of
 from shoal.serial import note_contained
@@ -101,8 +101,11 @@ class ObjectRef(Generic[T]):
         return TaskID(task_of(self._id))
 
     def job_id(self) -> JobID:
-        """The id of the process that made the object."""
-        return JobID(maker_of(self._id)[: JobID.SIZE])
+        """The id of the program that it belongs to, for which this process works; nil for a ref of no cluster."""
+        here = getattr(self, "_engine", None)
+        if here is None:
+            return JobID.nil()
+        return JobID.from_hex(here.query("context", getattr(here, "client", 0), context.get_task())["job"])
 
     def owner_address(self) -> bytes:
         """Who made it owns it."""
@@ -154,6 +157,10 @@ class ObjectRef(Generic[T]):
         await ready_async(self._engine, self._id)
         value: T = self._engine.get([self._id], 0.0)[0]
         return value
+
+
+ObjectID = ObjectRef
+"""The older name."""
 
 
 async def ready_async(engine: Engine, object_id: bytes) -> None:

@@ -82,6 +82,8 @@ class Worker:
         self._groups: Groups | None = None
         self._handed: dict[bytes, str | None] = {}
         """Calls that the groups have and that have not ended: their group, None once they have started."""
+        self._threads = 0
+        """Of the actor that lives here: its methods have the CPUs that it has."""
         self._running: bytes | None = None
         self._interrupted: bytes | None = None
         self._ending = False
@@ -182,7 +184,9 @@ class Worker:
                 raise KeyboardInterrupt
             if kind.concurrency is not None:
                 self._open_groups(kind.concurrency)
-            self._environments.enter(run.environment, kind.threads)
+            if kind.role == "actor":
+                self._threads = kind.threads
+            self._environments.enter(run.environment, self._threads or kind.threads)
             if kind.group:
                 raise ShoalValueError(f"{kind.name}(): its actor has no concurrency group {kind.group!r}")
             ended = self._execution.attempt(kind, run, self._over)

@@ -264,7 +264,7 @@ def test_names_are_checked() -> None:
         shoal.get_actor("")
     with pytest.raises(ValueError, match="get_if_exists needs a name"):
         Counter.options(get_if_exists=True).remote()
-    with pytest.raises(ValueError, match="unknown option 'max_retries' for an actor"):
+    with pytest.raises(ValueError, match="Invalid option keyword max_retries for actors"):
         Counter.options(max_retries=1)
 
 
@@ -284,3 +284,20 @@ def test_an_idle_actor_takes_no_cpu_and_a_sized_one_does() -> None:
     sized = Counter.options(num_cpus=1.5).remote()
     shoal.get(sized.add.remote())
     assert shoal.available_resources()["CPU"] == 0.5
+
+
+def test_an_attribute_does_not_hide_the_method_of_its_name() -> None:
+    @shoal.remote
+    class Flag:
+        def __init__(self) -> None:
+            self.raised = True
+
+        def raised(self) -> bool:  # type: ignore[no-redef]
+            return self.raised is True
+
+        @staticmethod
+        def twice(x: int) -> int:
+            return 2 * x
+
+    flag = Flag.remote()  # type: ignore[attr-defined]
+    assert shoal.get([flag.raised.remote(), flag.twice.remote(2)]) == [True, 4]

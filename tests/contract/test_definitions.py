@@ -175,10 +175,37 @@ def test_wrong_options_of_an_actor_are_told_at_once(options: dict[str, Any], err
 
 
 def test_an_unknown_option_names_those_there_are() -> None:
-    with pytest.raises(ValueError, match="unknown option 'cpus' for a task; there are: .*num_cpus"):
+    with pytest.raises(ValueError, match="Invalid option keyword cpus for remote functions. .*num_cpus"):
         shoal.remote(cpus=2)(lambda: 1)
-    with pytest.raises(ValueError, match="unknown option 'cpus' for an actor; there are: .*max_restarts"):
+    with pytest.raises(ValueError, match="Invalid option keyword cpus for actors. Valid ones are: .*max_restarts"):
         shoal.remote(cpus=2)(Holder)
+
+
+def test_wrong_options_are_told_in_rays_words() -> None:
+    with pytest.raises(TypeError, match=r"The type of keyword 'max_calls' must be \(.*int.*NoneType.*float"):
+        shoal.remote(max_calls=0.5)(lambda: 1)
+    with pytest.raises(ValueError, match="'max_retries' only accepts None, 0, -1 or a positive integer, where -1"):
+        shoal.remote(max_retries=-2)(lambda: 1)
+    with pytest.raises(ValueError, match="'max_calls' only accepts None, 0 or a positive integer"):
+        shoal.remote(max_calls=-1)(lambda: 1)
+    with pytest.raises(ValueError, match=r"'num_returns' only accepts None, a non-negative integer, 'streaming' \("):
+        shoal.remote(num_returns=-1)(lambda: 1)
+    with pytest.raises(ValueError, match="resource widget cannot go beyond 0.0001"):
+        shoal.remote(resources={"widget": 0.00001})(lambda: 1)
+    with pytest.raises(ValueError, match=r"Setting 'max_calls' is not supported in '.options\(\)'"):
+        shoal.remote(lambda: 1).options(max_calls=1)
+
+
+def test_the_older_spelling_of_options_and_arguments() -> None:
+    def pair(a: int, b: int = 0) -> tuple[int, int]:
+        return a, b
+
+    function = shoal.remote(pair)
+    assert shoal.get(function._remote([1], num_returns=2)) == [1, 0]
+    assert shoal.get(function._remote(args=[1], kwargs={"b": 2})) == (1, 2)
+    assert function._remote([1], num_returns=0) is None
+    holder: Any = shoal.remote(Holder)._remote(num_cpus=0)
+    assert shoal.get(holder.add._remote()) == 1
 
 
 def test_options_without_a_meaning_here_are_accepted() -> None:

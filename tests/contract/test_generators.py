@@ -1,4 +1,4 @@
-"""Values that come one by one: Ray's semantics, on the local engine; `inline` has no streams."""
+"""Values that come one by one: Ray's semantics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 import shoal
 
-pytestmark = [pytest.mark.usefixtures("engine"), pytest.mark.needs_processes]
+pytestmark = pytest.mark.usefixtures("engine")
 
 
 @shoal.remote
@@ -54,6 +54,7 @@ def test_an_error_is_the_last_item() -> None:
         shoal.get(gen.completed())
 
 
+@pytest.mark.needs_time
 def test_wait_takes_generators_and_tells_of_the_next_step(tmp_path: Path) -> None:
     @shoal.remote
     def one_then(gate: str) -> Any:
@@ -71,6 +72,7 @@ def test_wait_takes_generators_and_tells_of_the_next_step(tmp_path: Path) -> Non
     assert list(gen) == []
 
 
+@pytest.mark.needs_time
 def test_cancel_takes_generators() -> None:
     @shoal.remote
     def endless() -> Any:
@@ -136,6 +138,7 @@ def test_dynamic_generators_have_one_ref_of_refs() -> None:
     assert len(gen) == 3 and [shoal.get(ref) for ref in gen] == [0, 1, 2]
 
 
+@pytest.mark.needs_processes
 def test_backpressure_holds_the_producer_until_items_are_taken_or_dropped(tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.touch()
@@ -153,6 +156,64 @@ def test_backpressure_holds_the_producer_until_items_are_taken_or_dropped(tmp_pa
     until(lambda: made.read_text() == "012")
     del gen
     until(lambda: made.read_text() == "012345")
+
+
+def test_backpressure_makes_items_as_they_are_taken() -> None:
+    @shoal.remote(_generator_backpressure_num_objects=1)
+    def numbers() -> Any:
+        number = 0
+        while True:
+            yield number
+            number += 1
+
+    gen = numbers.remote()
+    assert [shoal.get(next(gen)) for _ in range(5)] == [0, 1, 2, 3, 4]
+    ready, _ = shoal.wait([gen])
+    assert ready == [gen] and not gen.is_finished() and gen.next_ready()
+    shoal.cancel(gen)
+
+
+def test_a_generator_that_fails_in_its_argument_yields_that_error() -> None:
+    @shoal.remote
+    def fail() -> None:
+        raise OSError("early")
+
+    gen = count.remote(fail.remote())
+    with pytest.raises(OSError, match="early"):
+        shoal.get(next(gen))
+    with pytest.raises(StopIteration):
+        next(gen)
+
+
+def test_items_may_hold_refs_and_outlive_their_generator() -> None:
+    @shoal.remote
+    def boxes() -> Any:
+        for i in range(3):
+            yield [shoal.put(i)]
+
+    refs = list(boxes.remote())
+    assert [shoal.get(shoal.get(ref)[0]) for ref in refs] == [0, 1, 2]
+
+
+def test_a_generator_method_of_a_plain_actor() -> None:
+    @shoal.remote
+    class Source:
+        def __init__(self) -> None:
+            self.given = 0
+
+        def items(self, n: int) -> Any:
+            for _ in range(n):
+                self.given += 1
+                yield self.given
+
+        @shoal.method(num_returns=2)
+        def two(self) -> Any:
+            yield from "ab"
+
+    source = Source.remote()  # type: ignore[attr-defined]
+    assert [shoal.get(r) for r in source.items.remote(2)] == [1, 2]
+    assert [shoal.get(r) for r in source.items.remote(1)] == [3]
+    assert shoal.get(source.two.remote()) == ["a", "b"]
 
 
 def test_a_dropped_generator_frees_what_was_not_read() -> None:
@@ -192,6 +253,7 @@ def test_streams_of_an_async_actor_run_at_once() -> None:
     assert [[shoal.get(r) for r in s] for s in streams] == [[0, 1, 2, 3, 4]] * 4
 
 
+@pytest.mark.needs_time
 def test_cancel_ends_a_stream() -> None:
     @shoal.remote
     def slow() -> Any:

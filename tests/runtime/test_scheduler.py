@@ -32,16 +32,17 @@ ENVS = ("", "", "red", "blue")
 
 
 def kind(name: str, role: str = "task", cpus: float = 1, returns: int = 1, retries: int = 0,
-         restarts: int = 0) -> Kind:  # fmt: skip
-    key = f"{name}-{role}-{cpus}-{returns}-{retries}-{restarts}".encode()
+         restarts: int = 0, calls: int = 0) -> Kind:  # fmt: skip
+    key = f"{name}-{role}-{cpus}-{returns}-{retries}-{restarts}-{calls}".encode()
     held = shape_of({}) if role == "actor" else ()
     shape = shape_of({"CPU": cpus}) if role != "method" else ()
-    return Kind(key, key, name, role, shape, held, returns, retries, restarts=restarts)
+    return Kind(key, key, name, role, shape, held, returns, retries, restarts=restarts, calls=calls)
 
 
 TASKS = [
     kind("plain"), kind("free", cpus=0), kind("half", cpus=0.5), kind("wide", cpus=2),
     kind("pair", returns=2), kind("none", returns=0), kind("stubborn", retries=2),
+    kind("wearing", calls=2), kind("wearing at once", calls=1, retries=1),
 ]  # fmt: skip
 CLASSES = [kind("Actor", "actor"), kind("Phoenix", "actor", restarts=2), kind("Cat", "actor", restarts=-1)]
 METHODS = [kind("once", "method"), kind("stubborn", "method", retries=2), kind("endless", "method", retries=-1)]

@@ -40,6 +40,8 @@ class Work:
     """Whether it is repeated also when it raises: any exception, or one of the pickled tuple of classes."""
     restarts: int = 0
     """How often an actor is made anew when its process dies; -1 is without end."""
+    calls: int = 0
+    """After so many calls of the function a worker ends; 0: never."""
     method: str = ""
     actor_name: str = ""
     namespace: str = ""
@@ -68,6 +70,7 @@ class Work:
         return Kind(
             self.function, self.name, self.role, self.returns, self.method, threads, self.retries,
             self.group, self.concurrency, self.yields, self.ahead, self.restarts, self.retry_on,
+            self.calls,
         )  # fmt: skip
 
 

@@ -11,20 +11,24 @@ import contextlib
 import os
 import time
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 from shoal import context
 from shoal.counts import RefCounts
 from shoal.engines.base import Methods, Work
 from shoal.engines.inline_places import InlinePlaces
+from shoal.engines.inline_streams import InlineStream, Value, dynamic, fill, items
+from shoal.engines.streams import MARK
 from shoal.errors import named_error, pack_error, unpack_error
 from shoal.exceptions import ActorDiedError, EngineUnavailable, GetTimeoutError, ObjectLostError, ShoalValueError
 from shoal.feed_rows import FAILED, FINISHED, TaskRow
-from shoal.ids import IdMaker, returns
+from shoal.generators import ObjectRefGenerator
+from shoal.ids import TASK, IdMaker, returns
 from shoal.refs import ObjectRef
+from shoal.runs import method_of
 from shoal.runtime_env import RuntimeEnv
-from shoal.serial import Packed, pack, unpack
+from shoal.serial import NONE, Packed, pack, unpack
 from shoal.series import Series
 from shoal.trace import History, Span
 
@@ -52,6 +56,8 @@ class InlineEngine:
         self._actors: dict[bytes, _Actor] = {}
         self._names: dict[tuple[str, str], bytes] = {}
         self._pins: dict[bytes, int] = {}
+        self._streams: dict[bytes, InlineStream] = {}
+        self._abandoned: list[InlineStream] = []
         self._history: collections.deque[Span] = collections.deque(maxlen=KEPT)
         self._places = InlinePlaces()
         self._series = Series()
@@ -60,46 +66,61 @@ class InlineEngine:
 
     # lifetimes: an object lives while a ref or a container of it does
 
+    def _settle(self) -> None:
+        """Let go of what was dropped; generators that nobody reads any more end where they are."""
+        self.counts.settle()
+        while self._abandoned:
+            self._abandoned.pop().close()
+
     def _unreferenced(self, object_id: bytes) -> None:
         if self._pins.get(object_id):
             return
         found = self._values.pop(object_id, None)
         if found is not None:
-            for inner in found[0].contained:
-                self._pins[inner] -= 1
-                if not self._pins[inner]:
-                    del self._pins[inner]
-                    if inner not in self.counts:
-                        self._unreferenced(inner)
+            self._unpin(found[0].contained)
+        elif object_id.endswith(MARK):
+            stream = self._streams.pop(object_id[:TASK])
+            for unread in stream.unread():
+                self._unreferenced(unread)
+            self._abandoned.append(stream)
         actor = self._actors.get(object_id)
         if actor is not None and actor.died is None and not actor.work.detached:
             self._end(object_id, "its last handle is gone")
 
-    def _keep(self, object_id: bytes, packed: Packed, failed: bool) -> None:
-        for inner in packed.contained:
+    def _pin(self, contained: Sequence[bytes]) -> None:
+        for inner in contained:
             self._pins[inner] = self._pins.get(inner, 0) + 1
+
+    def _unpin(self, contained: Sequence[bytes]) -> None:
+        for inner in contained:
+            self._pins[inner] -= 1
+            if not self._pins[inner]:
+                del self._pins[inner]
+                if inner not in self.counts:
+                    self._unreferenced(inner)
+
+    def _keep(self, object_id: bytes, packed: Packed, failed: bool) -> None:
+        self._pin(packed.contained)
         # The buffers are still the caller's own: what is kept is a copy.
         self._values[object_id] = (packed._replace(buffers=[bytes(b) for b in packed.buffers]), failed)
 
     # work
 
-    def submit(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[ObjectRef[Any]]:
+    def submit(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         return self._run(work, lambda: self._function(work), args, kwargs)
 
-    def call(
-        self, actor: bytes, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> list[ObjectRef[Any]]:
+    def call(self, actor: bytes, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         def method() -> Any:
             record = self._actors.get(actor)
             reason = "it ended with its last handle" if record is None else record.died
             if record is None or reason is not None:
                 raise ActorDiedError(f"{work.name}(): the actor is dead: {reason}")
-            return getattr(record.instance, work.method)
+            return method_of(record.instance, work.method)
 
         return self._run(work, method, args, kwargs)
 
     def create_actor(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
-        self.counts.settle()
+        self._settle()
         actor = self._ids.next()
         if work.actor_name:
             if (work.namespace, work.actor_name) in self._names:
@@ -124,60 +145,134 @@ class InlineEngine:
 
     def _run(
         self, work: Work, find: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> list[ObjectRef[Any]]:
-        self.counts.settle()
+    ) -> list[Any]:
+        self._settle()
         task = self._ids.next()
         count = 1 if work.role == "actor" else work.returns
         ids = returns(task, count)
         started = time.time()
         error: BaseException | None = None
         packed_args = pack((args, kwargs), "an argument")
-        for inner in packed_args.contained:
-            self._pins[inner] = self._pins.get(inner, 0) + 1
+        self._pin(packed_args.contained)
+        failed = self._failed_argument((*args, *kwargs.values()))
+        if work.yields == "stream":
+            return [self._open(work, task, self._yielded(work, task, find, packed_args, failed), packed_args.contained)]
         try:
-            failed = self._failed_argument((*args, *kwargs.values()))
             if failed is not None:
-                values, bad = [failed] * count, True
+                values = [(failed, True)] * count
             else:
                 with self._inside(task), self._places.inside(work):
-                    values, bad = self._execute(work, find, packed_args), False
+                    values = self._execute(work, self._call(find, packed_args))
         except Exception as raised:
             error = raised
-            values, bad = [pack_error(raised, work.name)] * count, True
+            values = [(pack_error(raised, work.name), True)] * count
         except KeyboardInterrupt:
-            values, bad = [named_error("TaskCancelledError", f"{work.name}() was cancelled")] * count, True
-        for inner in packed_args.contained:
-            self._pins[inner] -= 1
-        for object_id, value in zip(ids, values, strict=True):
+            values = [(named_error("TaskCancelledError", f"{work.name}() was cancelled"), True)] * count
+        self._unpin(packed_args.contained)
+        for object_id, (value, bad) in zip(ids, values, strict=True):
             self._keep(object_id, value, bad)
             self.counts.add_new(object_id)
+        self._note(work, task, started, any(bad for _, bad in values), error)
+        return [ObjectRef._made(i, self) for i in ids]
+
+    def _note(self, work: Work, task: bytes, started: float, bad: bool, error: BaseException | None) -> None:
         name = type(error).__name__ if error is not None else None
         row = TaskRow(
             task.hex(), work.name, context.get_cell(), FAILED if bad else FINISHED, "0", None, None,
             started, started, time.time(), name,
         )  # fmt: skip
         self._history.append(Span(list(row), "01000000", work.name, None))
-        return [ObjectRef._made(i, self) for i in ids]
 
-    def _execute(self, work: Work, find: Callable[[], Any], packed: Packed) -> list[Packed]:
+    def _call(self, find: Callable[[], Any], packed: Packed) -> Any:
         function = find()
         args, kwargs = unpack(packed.stream, [bytes(b) for b in packed.buffers])
         args = tuple(self._resolve(a) for a in args)
         value = function(*args, **{k: self._resolve(v) for k, v in kwargs.items()})
-        if type(value) is types.CoroutineType:
-            value = self._run_coroutine(value)
-        if work.role == "actor" or work.returns == 1:
-            return [pack(value, f"what {work.name}() returned")]
+        return self._run_coroutine(value) if type(value) is types.CoroutineType else value
+
+    def _execute(self, work: Work, value: Any) -> list[Value]:
+        if work.role == "actor":
+            return [(pack(None), False)]
+        if work.yields:
+            value = dynamic(work, self._steps(work, value), self._kept)
+        elif isinstance(value, (types.GeneratorType, types.AsyncGeneratorType)):
+            return fill(work, self._steps(work, value))
+        if work.returns == 1:
+            return [(pack(value, f"what {work.name}() returned"), False)]
         if work.returns == 0:
             return []
-        if isinstance(value, types.GeneratorType):
-            value = list(value)
         if not isinstance(value, (tuple, list)) or len(value) != work.returns:
             raise ValueError(
                 f"{work.name}() has num_returns={work.returns} but returned {type(value).__name__}: "
                 f"return a tuple or list of {work.returns}"
             )
-        return [pack(v, f"what {work.name}() returned") for v in value]
+        return [(pack(v, f"what {work.name}() returned"), False) for v in value]
+
+    # values one by one
+
+    def _steps(self, work: Work, generator: Any) -> Any:
+        """A generator that is gone through by `next`, whichever sort it is."""
+        if isinstance(generator, types.AsyncGeneratorType):
+            return self._async_steps(generator)
+        if isinstance(generator, types.GeneratorType):
+            return generator
+        raise ValueError(f"{work.name}() is to yield its values, and returned {type(generator).__name__}")
+
+    def _async_steps(self, generator: types.AsyncGeneratorType[Any, None]) -> Iterator[Any]:
+        end = object()
+
+        async def step() -> Any:
+            return await anext(generator, end)
+
+        while (item := self._run_coroutine(step())) is not end:
+            yield item
+
+    def _yielded(
+        self, work: Work, task: bytes, find: Callable[[], Any], packed: Packed, failed: Packed | None
+    ) -> Generator[Value]:
+        """The task's items, each made inside the task."""
+        values: Iterator[Value] = iter([] if failed is None else [(failed, True)])
+        if failed is None:
+            values = items(work, self._called(work, find, packed))
+        while True:
+            with self._inside(task), self._places.inside(work):
+                value = next(values, None)
+            if value is None:
+                return
+            yield value
+
+    def _called(self, work: Work, find: Callable[[], Any], packed: Packed) -> Iterator[Any]:
+        yield from self._steps(work, self._call(find, packed))
+
+    def _open(self, work: Work, task: bytes, values: Generator[Value], pinned: Sequence[bytes]) -> ObjectRefGenerator:
+        started = time.time()
+
+        def over(error: Packed | None) -> None:
+            self._unpin(pinned)
+            if task in self.counts:
+                self._keep(task, error or Packed(NONE, [], ()), error is not None)
+            self._note(work, task, started, error is not None, None if error is None else unpack_error(error))
+
+        self.counts.add_new(task)
+        self.counts.add_new(task[:TASK] + MARK)
+        stream = self._streams[task[:TASK]] = InlineStream(self, task, work.ahead, values, over)
+        made = ObjectRefGenerator(ObjectRef._made(task, self), self, stream)
+        stream.advance()
+        return made
+
+    def keep_item(self, object_id: bytes, packed: Packed, failed: bool) -> None:
+        """An item that nobody has taken yet; of a stream that nobody reads it is let go."""
+        if object_id[:TASK] in self._streams:
+            self._keep(object_id, packed, failed)
+
+    def take_item(self, object_id: bytes) -> ObjectRef[Any]:
+        self.counts.add_new(object_id)
+        return ObjectRef._made(object_id, self)
+
+    def _kept(self, packed: Packed, failed: bool) -> ObjectRef[Any]:
+        object_id = self._ids.next()
+        self._keep(object_id, packed, failed)
+        return self.take_item(object_id)
 
     def _run_coroutine(self, coroutine: Any) -> Any:
         """On one loop, as in a worker, since what coroutines share belongs to it; on a thread when one runs here."""
@@ -219,6 +314,8 @@ class InlineEngine:
     def _failed_argument(self, arguments: Sequence[Any]) -> Packed | None:
         for argument in arguments:
             if type(argument) is ObjectRef:
+                if argument.binary() not in self._values:
+                    return named_error("ObjectLostError", "an argument is gone: its cluster was shut down")
                 packed, failed = self._values[argument.binary()]
                 if failed:
                     return packed
@@ -236,19 +333,18 @@ class InlineEngine:
     # objects
 
     def put(self, value: Any) -> ObjectRef[Any]:
-        self.counts.settle()
-        object_id = self._ids.next()
-        self._keep(object_id, pack(value), False)
-        self.counts.add_new(object_id)
-        return ObjectRef._made(object_id, self)
+        self._settle()
+        return self._kept(pack(value), False)
 
     def get(self, ids: Sequence[bytes], timeout: float | None, writable: bool = False) -> list[Any]:
-        self.counts.settle()
+        self._settle()
         for object_id in ids:
             if object_id in self._values and self._values[object_id][1]:
                 raise unpack_error(self._values[object_id][0])
         out = []
         for object_id in ids:
+            if object_id not in self._values and object_id[:TASK] in self._streams:
+                raise GetTimeoutError("the generator has not ended: it goes on when its items are taken")
             if object_id not in self._values:
                 raise ObjectLostError("the object is gone: every ref to it was dropped")
             packed = self._values[object_id][0]
@@ -256,7 +352,7 @@ class InlineEngine:
         return out
 
     def wait(self, ids: Sequence[bytes], num_returns: int, timeout: float | None) -> set[bytes]:
-        if not all(i in self._values for i in ids):
+        if not all(i in self._values or i[:TASK] in self._streams for i in ids):
             raise GetTimeoutError("an object that was never made will not come")
         return set(ids)
 
@@ -315,6 +411,7 @@ class InlineEngine:
         raise EngineUnavailable("the engine 'inline' has no runtime environments: use the engine 'local' for them")
 
     def query(self, what: str, *args: Any) -> Any:
+        self._settle()
         if what in self._places.questions:
             return self._places.questions[what](*args)
         if what == "context":

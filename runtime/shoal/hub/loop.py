@@ -349,6 +349,7 @@ class Hub:
                     kind, run.function, run.name, run.role, shape_of(resources), shape_of(held), run.returns,
                     run.retries, run.method, actor_name, namespace, detached, run.group,
                     run.concurrency is not None, run.yields == "stream", wish, plain=plain, restarts=run.restarts,
+                    calls=run.calls,
                 )
             )
         )  # fmt: skip

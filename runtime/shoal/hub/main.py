@@ -1,4 +1,4 @@
-"""`python -m shoal.hub.main SETTINGS`: the hub's process.
+"""`python -m shoal.hub.main < SETTINGS`: the hub's process.
 
 The zygote is forked first, while this process has one thread, no socket and few imports.
 """
@@ -17,8 +17,11 @@ from pathlib import Path
 from shoal.config import Settings, clusters_dir, remove_folder
 
 
-def main(argument: str) -> int:
-    fields = json.loads(argument)
+def main() -> int:
+    fields = json.load(sys.stdin)
+    nothing = os.open(os.devnull, os.O_RDONLY)  # what workers find when they read
+    os.dup2(nothing, 0)
+    os.close(nothing)
     fields["resources"] = tuple((n, v) for n, v in fields["resources"])
     settings = Settings(**fields)
     folder = clusters_dir() / settings.name
@@ -65,4 +68,4 @@ def _become_zygote(zygotes: socket.socket, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main())

@@ -158,6 +158,10 @@ class Placement:
     def push(self, worker: Worker, task: Task) -> None:
         task.state, task.worker = PUSHED, worker.id
         worker.running[task.id] = None
+        kind = task.kind
+        if kind.calls:
+            worker.calls[kind.function] += 1
+            worker.worn = worker.worn or worker.calls[kind.function] >= kind.calls
         self._out.append(Run(worker.id, task.id))
 
     def _push_more(self, key: Queue, queue: Line) -> None:
@@ -178,7 +182,7 @@ class Placement:
                     queue.popleft()
                     continue
                 seconds = task.kind.seconds
-                if task.kind.role == "actor" or seconds is None:
+                if task.kind.role == "actor" or seconds is None or task.kind.calls or worker.worn:
                     break
                 if len(worker.running) >= min(DEPTH, max(1, int(AHEAD / max(seconds, 1e-6)))):
                     break
@@ -211,7 +215,10 @@ class Placement:
 
     def after_task(self, worker: Worker, task: Task | None = None) -> None:
         """A lease ends when nothing of it is left to do; a driver whose task it was may have the worker then."""
-        if worker.state == LEASED and not worker.running:
+        if worker.state == LEASED and not worker.running and worker.worn:
+            self._unlease(worker)
+            self.pool.end(worker)
+        elif worker.state == LEASED and not worker.running:
             wanted = bool(self._queues) or worker.blocked or worker.seat.resources.overdrawn(worker.shape)
             if task is not None and not wanted and self.lending.may_lend(task):
                 self._end_lease(worker)

@@ -79,6 +79,11 @@ class Pool:
         if worker.node.alive:  # else it is on its way out
             self._idle.setdefault((worker.node.id, worker.env), {})[worker.id] = worker
 
+    def end(self, worker: Worker) -> None:
+        """It has nothing to do, and is not to be used again."""
+        worker.state, worker.shape = ENDING, ()
+        self._out.append(StopWorker(worker.id))
+
     def pop_idle(self, node: Node, env: str) -> Worker | None:
         """The one that was idle last: its caches are warm."""
         idle = self._idle.get((node.id, env))
@@ -130,5 +135,4 @@ class Pool:
                     worker.idle_since = now
             for worker in [w for w in idle if now - (w.idle_since or now) >= SURPLUS][:count]:
                 self._drop_idle(worker)
-                worker.state = ENDING
-                self._out.append(StopWorker(worker.id))
+                self.end(worker)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,8 @@ class Kind:
     """May go by a lane."""
     restarts: int = 0
     """How often an actor is made anew after a crash; -1 is without end."""
+    calls: int = 0
+    """After so many calls of the function a worker ends; 0: never."""
     seconds: float | None = None
     """Measured running time, a moving average; None before the first."""
 
@@ -137,6 +139,10 @@ class Worker:
     """To whom it was ever lent, or offered: they may have a lane to it."""
     closing: bool = False
     """The loan is to end; the worker has been told."""
+    calls: Counter[bytes] = field(default_factory=Counter)
+    """How often it ran functions that wear it out, by function."""
+    worn: bool = False
+    """It ends when its lease does."""
     seat: Seat = field(init=False)
     """What its shape is taken from, while it is leased or an actor's."""
 
