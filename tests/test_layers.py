@@ -19,7 +19,7 @@ ROOMS = ("runtime", "widgets", "kernelext")
 FLOORS = [
     "doors exceptions feed_rows context counts shield shm allocator output runs venvs unpicklable assigned wishes "
     "uses series as_ray/* running backpressure",
-    "ids foreign labels",
+    "ids foreign labels implicit",
     "strategies",
     "config current spill wire serial signatures feed trace runtime_env returned futures concurrency",
     "errors refs link calls segments store util.serialization packages environment options scheduler/*",
@@ -31,6 +31,7 @@ FLOORS = [
     "cluster yielding",
     "groups",
     "functions lifecycle execution",
+    "methods",
     "actors autoscaler/* worker",
     "api interpreter runtime_context cluster_utils",
     "util/* experimental/*",

@@ -21,7 +21,6 @@ from shoal.doors import opened
 if TYPE_CHECKING:
     from shoal.actors import ActorHandle as ActorHandle
     from shoal.actors import get_actor as get_actor
-    from shoal.actors import method as method
     from shoal.api import available_resources as available_resources
     from shoal.api import cancel as cancel
     from shoal.api import cluster_resources as cluster_resources
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
     from shoal.lifecycle import init as init
     from shoal.lifecycle import is_initialized as is_initialized
     from shoal.lifecycle import shutdown as shutdown
+    from shoal.methods import method as method
     from shoal.refs import ObjectID as ObjectID
     from shoal.refs import ObjectRef as ObjectRef
     from shoal.runtime_context import get_runtime_context as get_runtime_context
@@ -92,7 +92,7 @@ _WHERE = {
     "java_actor_class": "shoal.foreign",
     "java_function": "shoal.foreign",
     "kill": "shoal.api",
-    "method": "shoal.actors",
+    "method": "shoal.methods",
     "nodes": "shoal.api",
     "put": "shoal.api",
     "remote": "shoal.api",

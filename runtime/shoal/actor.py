@@ -5,9 +5,14 @@ from typing import NoReturn
 from shoal import context
 from shoal.actors import ActorClass as ActorClass
 from shoal.actors import ActorHandle as ActorHandle
-from shoal.actors import ActorMethod as ActorMethod
 from shoal.cluster import engine
+from shoal.exceptions import ActorClassInheritanceException as ActorClassInheritanceException
 from shoal.exceptions import ActorLeaving, ShoalTypeError
+from shoal.methods import ActorMethod as ActorMethod
+from shoal.methods import method as method
+
+ActorProxy = ActorHandle
+"""What `.remote()` of an actor class returns, as Ray names it for type checkers."""
 
 
 def exit_actor() -> NoReturn:
@@ -18,4 +23,4 @@ def exit_actor() -> NoReturn:
     task, here = context.get_task(), engine()
     if task is None or here.query("context", getattr(here, "client", 0), task)["actor"] is None:
         raise ShoalTypeError("exit_actor() is for the code of an actor: to end one from outside, shoal.kill(handle)")
-    raise ActorLeaving
+    raise ActorLeaving("it called exit_actor()")

@@ -56,6 +56,13 @@ def named_error(name: str, message: str, about: bytes = b"") -> Packed:
     return pack(("error", error, "", ""))
 
 
+def name_taken(name: str, namespace: str) -> str:
+    return (
+        f"The name {name} (namespace={namespace}) is already taken: choose another, "
+        f"get that actor by shoal.get_actor({name!r}, namespace={namespace!r}), or pass get_if_exists=True"
+    )
+
+
 def unpack_error(packed: Packed) -> BaseException:
     """The exception to raise."""
     what, error, text, name = unpack(packed.stream, packed.buffers)

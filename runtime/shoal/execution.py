@@ -11,7 +11,8 @@ from shoal.backpressure import Backpressure
 from shoal.engines.local import LocalEngine
 from shoal.errors import error_value
 from shoal.exceptions import ActorLeaving
-from shoal.runs import Kind, Run, method_of
+from shoal.implicit import method_of
+from shoal.runs import Kind, Run
 from shoal.serial import NONE, pack, unpack
 from shoal.yielding import SENT, Yielding, is_generator
 
@@ -69,8 +70,8 @@ class Execution:
             return self._returned(kind, run, value, started, loaded)
         except KeyboardInterrupt:
             return Ended("cancelled", [], started, time.time())
-        except ActorLeaving:
-            return Ended("exit", [], started, time.time(), "it called exit_actor()")
+        except ActorLeaving as leaving:
+            return Ended("exit", [], started, time.time(), str(leaving))
         except SystemExit:
             raise
         except BaseException as error:
@@ -87,8 +88,8 @@ class Execution:
             return self._returned(kind, run, value, started, loaded)
         except (KeyboardInterrupt, asyncio.CancelledError):
             return Ended("cancelled", [], started, time.time())
-        except ActorLeaving:
-            return Ended("exit", [], started, time.time(), "it called exit_actor()")
+        except ActorLeaving as leaving:
+            return Ended("exit", [], started, time.time(), str(leaving))
         except SystemExit:
             raise
         except BaseException as error:

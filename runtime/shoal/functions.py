@@ -7,7 +7,7 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
 
 from shoal import assigned, returned
 from shoal import options as opts
@@ -94,6 +94,11 @@ def _name(function: Any) -> str:
     return name
 
 
+def refuse_bind(name: str) -> NoReturn:
+    """Ray's `.bind()` builds graphs, which are no part of shoal."""
+    raise AttributeError(f"{name} has no .bind(): graphs are no part of shoal, give the refs of calls to other calls")
+
+
 class RemoteFunction(Generic[P, R]):
     """A function whose calls run on the cluster: `f.remote(...)` returns a ref, `f.options(...)` a copy with options.
 
@@ -133,17 +138,19 @@ class RemoteFunction(Generic[P, R]):
             return refs[0]
         return refs or None
 
+    @property
+    def bind(self) -> NoReturn:
+        refuse_bind(self.__name__)  # type: ignore[attr-defined]
+
+    def _remote(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """As older scripts call it."""
+        return self.options(**options).remote(*(args or ()), **(kwargs or {}))
+
     def options(self, **options: Any) -> RemoteFunction[P, R]:
         """The same function with other options; this one stays as it is."""
         return RemoteFunction(
             self._function, {**self._options, **opts.check("task", options, later=True)}, self._definition
         )
-
-    def _remote(
-        self, args: tuple[Any, ...] | None = None, kwargs: dict[str, Any] | None = None, **options: Any
-    ) -> Any:
-        """`.options(**options).remote(*args, **kwargs)`, as older scripts spell it."""
-        return self.options(**options).remote(*(args or ()), **(kwargs or {}))
 
     def _work(self) -> Work:
         options = self._options

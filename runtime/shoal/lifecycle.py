@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from shoal import cluster, current
 from shoal.config import node_spec
 from shoal.exceptions import AlreadyInitializedError, InitOptionError, ShoalValueError
+from shoal.options import name_of
 from shoal.runtime_env import RuntimeEnv, checked
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def init(
     object_store_memory: int | None = None,
     object_spilling_directory: str | None = None,
     local_mode: bool = False,
+    namespace: str | None = None,
     runtime_env: dict[str, Any] | RuntimeEnv | None = None,
     ignore_reinit_error: bool = False,
     _memory: int | None = None,
@@ -105,19 +107,21 @@ def init(
     that do not fit go to files in `object_spilling_directory` ("": nowhere, a full store is an error); `nodes` has
     several nodes played on this machine, `[{"num_cpus": 2, "resources": {…}, "labels": {…}}, …]`: the first is the
     head, and the sizes are given there; `_memory` in bytes is what tasks may ask for, and bounds the number of
-    processes; `runtime_env` is what all that this program submits runs in. Run again in a notebook with equal arguments
-    it returns the same context; in a script it raises RuntimeError, unless told to ignore that. Options of Ray's
-    dashboard, logs and daemons are taken and have no effect.
+    processes; `namespace` is where the names of this program's actors are, shared with other programs that give the
+    same one (None: one of its own); `runtime_env` is what all that this program submits runs in. Run again in a
+    notebook with equal arguments it returns the same context; in a script it raises RuntimeError, unless told to ignore
+    that. Options of Ray's dashboard, logs and daemons are taken and have no effect.
     """
     _check(others)
     env = checked(runtime_env) if runtime_env else None
+    namespace = None if namespace is None else name_of("a namespace", namespace)
     sizes = dict(
         num_cpus=num_cpus, num_gpus=num_gpus, resources=resources, labels=labels, nodes=nodes,
         object_store_memory=object_store_memory, object_spilling_directory=object_spilling_directory,
     )  # fmt: skip
     given = {name: value for name, value in sizes.items() if value is not None}
-    arguments = (address, local_mode, repr(given), repr(env), _memory)
-    plain = (None, False, repr({}), "None", None)
+    arguments = (address, local_mode, repr(given), repr(env), _memory, namespace)
+    plain = (None, False, repr({}), "None", None, None)
     here = current.peek()
     if here is not None and here.alive:
         before = _inited.context
@@ -149,6 +153,8 @@ def init(
     try:
         if env is not None:
             made.engine.use_runtime_env(env)
+        if namespace is not None:
+            made.engine.use_namespace(namespace)
     except BaseException:
         made.close()
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -41,18 +40,6 @@ class Kind(NamedTuple):
     retry_on: bool | bytes = False
     calls: int = 0
     """See `engines.base.Work`."""
-
-
-def method_of(instance: Any, name: str) -> Any:
-    """A method as the class has it: an attribute of the same name that the object has of its own does not hide it."""
-    try:
-        own = vars(instance)
-    except TypeError:  # it has no room for any
-        return getattr(instance, name)
-    if name not in own:
-        return getattr(instance, name)
-    found = inspect.getattr_static(type(instance), name)
-    return found.__get__(instance, type(instance)) if hasattr(found, "__get__") else found
 
 
 class Run(NamedTuple):

@@ -137,7 +137,7 @@ class RuntimeContext:
     @property
     def namespace(self) -> str:
         """The namespace in which names of actors are looked up."""
-        return str(self._ask()["namespace"] or actors.NAMESPACE)
+        return str(self._ask()["namespace"])
 
     @property
     def should_capture_child_tasks_in_placement_group(self) -> bool:

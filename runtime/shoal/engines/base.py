@@ -15,7 +15,16 @@ from shoal.wishes import Wish
 T = TypeVar("T")
 
 Methods = tuple[tuple[Any, ...], ...]
-"""Name of each method, and the fields of its `shoal.actors.MethodSpec`."""
+"""Name of each method, and the fields of its `shoal.methods.MethodSpec`."""
+
+
+class Found(NamedTuple):
+    """An actor that somebody has made: its id, that of its class, the class's name, and the methods."""
+
+    actor: bytes
+    function: bytes
+    cls_name: str
+    methods: Methods
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +120,11 @@ class Engine(Protocol):
     def submit(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         """The refs of the values; of a stream its `ObjectRefGenerator`, alone."""
 
-    def create_actor(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes: ...
+    def create_actor(
+        self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any], get_if_exists: bool = False
+    ) -> bytes | Found:
+        """The id of a new actor; one that has the name already where it is to be taken, else ActorNameTakenError."""
+
 
     def call(self, actor: bytes, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]: ...
 
@@ -149,8 +162,11 @@ class Engine(Protocol):
     def pending_calls(self, actor: bytes) -> int:
         """How many calls of this process the actor has not finished."""
 
-    def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str, Methods] | None:
-        """A named actor: its id, the id of its class, the class's name and its methods."""
+    def find_actor(self, name: str, namespace: str) -> Found | None:
+        """A named actor that lives; `namespace` is empty for that of the calling code."""
+
+    def use_namespace(self, namespace: str) -> None:
+        """From now on it is that of this program: where its actors' names are, and are looked for."""
 
     @property
     def runtime_env(self) -> str:

@@ -11,22 +11,30 @@ import contextlib
 import os
 import time
 import types
+import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 from shoal import context
 from shoal.counts import RefCounts
-from shoal.engines.base import Methods, Work
+from shoal.engines.base import Found, Work
 from shoal.engines.inline_places import InlinePlaces
 from shoal.engines.inline_streams import InlineStream, Value, dynamic, fill, items
 from shoal.engines.streams import MARK
-from shoal.errors import named_error, pack_error, unpack_error
-from shoal.exceptions import ActorDiedError, EngineUnavailable, GetTimeoutError, ObjectLostError, ShoalValueError
+from shoal.errors import name_taken, named_error, pack_error, unpack_error
+from shoal.exceptions import (
+    ActorDiedError,
+    ActorLeaving,
+    ActorNameTakenError,
+    EngineUnavailable,
+    GetTimeoutError,
+    ObjectLostError,
+)
 from shoal.feed_rows import FAILED, FINISHED, TaskRow
 from shoal.generators import ObjectRefGenerator
 from shoal.ids import TASK, IdMaker, returns
+from shoal.implicit import method_of
 from shoal.refs import ObjectRef
-from shoal.runs import method_of
 from shoal.runtime_env import RuntimeEnv
 from shoal.serial import NONE, Packed, pack, unpack
 from shoal.series import Series
@@ -37,8 +45,9 @@ KEPT = 10_000
 
 
 class _Actor:
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, namespace: str) -> None:
         self.work = work
+        self.namespace = namespace
         self.instance: Any = None
         self.died: str | None = None
 
@@ -55,6 +64,7 @@ class InlineEngine:
         self._functions: dict[bytes, Any] = {}
         self._actors: dict[bytes, _Actor] = {}
         self._names: dict[tuple[str, str], bytes] = {}
+        self.namespace = str(uuid.uuid4())
         self._pins: dict[bytes, int] = {}
         self._streams: dict[bytes, InlineStream] = {}
         self._abandoned: list[InlineStream] = []
@@ -117,16 +127,23 @@ class InlineEngine:
                 raise ActorDiedError(f"{work.name}(): the actor is dead: {reason}")
             return method_of(record.instance, work.method)
 
-        return self._run(work, method, args, kwargs)
+        return self._run(work, method, args, kwargs, actor)
 
-    def create_actor(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+    def create_actor(
+        self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any], get_if_exists: bool = False
+    ) -> bytes | Found:
         self._settle()
+        namespace = work.namespace or self.namespace
+        if work.actor_name:
+            found = self.find_actor(work.actor_name, namespace)
+            if found is not None and get_if_exists:
+                return found
+            if found is not None:
+                raise ActorNameTakenError(name_taken(work.actor_name, namespace))
         actor = self._ids.next()
         if work.actor_name:
-            if (work.namespace, work.actor_name) in self._names:
-                raise ShoalValueError(f"there is an actor named {work.actor_name!r} already")
-            self._names[work.namespace, work.actor_name] = actor
-        record = self._actors[actor] = _Actor(work)
+            self._names[namespace, work.actor_name] = actor
+        record = self._actors[actor] = _Actor(work, namespace)
         self.counts.add_new(actor)
 
         def construct(*a: Any, **k: Any) -> None:
@@ -144,7 +161,12 @@ class InlineEngine:
         return self._functions[work.function]
 
     def _run(
-        self, work: Work, find: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        work: Work,
+        find: Callable[[], Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        actor: bytes | None = None,
     ) -> list[Any]:
         self._settle()
         task = self._ids.next()
@@ -166,6 +188,11 @@ class InlineEngine:
         except Exception as raised:
             error = raised
             values = [(pack_error(raised, work.name), True)] * count
+        except ActorLeaving as leaving:
+            if actor is not None:
+                self._end(actor, str(leaving))
+            message = f"{work.name}(): the actor is dead: {leaving}"
+            values = [(named_error("ActorDiedError", message, actor or b""), True)] * count
         except KeyboardInterrupt:
             values = [(named_error("TaskCancelledError", f"{work.name}() was cancelled"), True)] * count
         self._unpin(packed_args.contained)
@@ -392,18 +419,27 @@ class InlineEngine:
         record = self._actors[actor]
         if record.died is None:
             record.died, record.instance = reason, None
-            if self._names.get((record.work.namespace, record.work.actor_name)) == actor:
-                del self._names[record.work.namespace, record.work.actor_name]
+            if self._names.get((record.namespace, record.work.actor_name)) == actor:
+                del self._names[record.namespace, record.work.actor_name]
 
     def pending_calls(self, actor: bytes) -> int:
         return 0
 
-    def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str, Methods] | None:
-        actor = self._names.get((namespace, name))
+    def find_actor(self, name: str, namespace: str) -> Found | None:
+        actor = self._names.get((namespace or self.namespace, name))
         if actor is None:
             return None
         work = self._actors[actor].work
-        return actor, work.function, work.name, work.methods
+        return Found(actor, work.function, work.name, work.methods)
+
+    def use_namespace(self, namespace: str) -> None:
+        self.namespace = namespace
+
+    def _named(self, all_namespaces: bool, task: bytes | None) -> list[Any]:
+        names = sorted(self._names)
+        if all_namespaces:
+            return [{"name": name, "namespace": namespace} for namespace, name in names]
+        return [name for namespace, name in names if namespace == self.namespace]
 
     runtime_env = ""
 
@@ -414,10 +450,12 @@ class InlineEngine:
         self._settle()
         if what in self._places.questions:
             return self._places.questions[what](*args)
+        if what == "named_actors":
+            return self._named(*args)
         if what == "context":
             return {
                 "session": "inline", "folder": "", "job": "01000000", "node": "00" * 28, "labels": {},
-                "worker": "00" * 16, "name": None, "actor": None, "actor_name": None, "namespace": None,
+                "worker": "00" * 16, "name": None, "actor": None, "actor_name": None, "namespace": self.namespace,
                 "restarts": 0, "group": None, "captures": True, "resources": {"CPU": 1.0}, "gpus": [],
             }  # fmt: skip
         if what == "metrics":

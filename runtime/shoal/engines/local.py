@@ -19,7 +19,7 @@ from shoal.calls import Call
 from shoal.counts import RefCounts
 from shoal.engines.arguments import pack_arguments
 from shoal.engines.away import AWAY, Away
-from shoal.engines.base import Methods, Output, Work
+from shoal.engines.base import Found, Output, Work
 from shoal.engines.demands import warn_if_too_large
 from shoal.engines.later import Later
 from shoal.engines.streams import MARK, Streams
@@ -156,15 +156,31 @@ class LocalEngine:
     def call(self, actor: bytes, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         return self._send(work, actor, args, kwargs)
 
-    def create_actor(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+    def create_actor(
+        self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any], get_if_exists: bool = False
+    ) -> bytes | Found:
         actor = self._ids.next()
-        if work.actor_name:
-            self.query("claim_name", work.actor_name, work.namespace)
         self.counts.add_new(actor)
-        self._send(work, actor, args, kwargs)
-        return actor
+        if not work.actor_name:
+            self._send(work, actor, args, kwargs)
+            return actor
+        # The hub creates it or finds another, in one step: two that ask at once get the same.
+        found: list[Any] = []
+        try:
+            self._send(work, actor, args, kwargs, lambda m: found.append(self.ask_hub("create", get_if_exists, *m[1:])))
+        finally:
+            if found != [None]:
+                self.counts.drop(actor)
+        return actor if found == [None] else Found(*found[0])
 
-    def _send(self, work: Work, actor: bytes | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    def _send(
+        self,
+        work: Work,
+        actor: bytes | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        post: Callable[[Message], None] | None = None,
+    ) -> list[Any]:
         if work.id not in self._known:
             self._define(work)
         environment = self.surroundings.number(work.runtime_env)
@@ -186,7 +202,7 @@ class LocalEngine:
         )  # fmt: skip
         lanes = self.lanes
         if lanes is None:
-            self.link.post(self.submission(call))
+            (post or self.link.post)(self.submission(call))
         else:
             lean = work.plain and not (holds or keep or self.surroundings.base) and (not deps or self._fill_in(call))
             if lean:
@@ -197,7 +213,7 @@ class LocalEngine:
             if work.role == "method":
                 lanes.call(call, lean)
             elif not (lean and lanes.submit(call)):
-                self.link.post(self.submission(call))
+                (post or self.link.post)(self.submission(call))
         del keep  # until here the objects made of large arguments were held by their refs
         return refs
 
@@ -532,9 +548,12 @@ class LocalEngine:
     def pending_calls(self, actor: bytes) -> int:
         return int(self.query("pending_calls", actor, self.client))
 
-    def find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str, Methods] | None:
-        found: tuple[bytes, bytes, str, Methods] | None = self.query("find_actor", name, namespace)
-        return found
+    def find_actor(self, name: str, namespace: str) -> Found | None:
+        found = self.query("find_actor", name, namespace, context.get_task())
+        return None if found is None else Found(*found)
+
+    def use_namespace(self, namespace: str) -> None:
+        self.link.append(("namespace", namespace))
 
     def query(self, what: str, *args: Any, timeout: float = 30.0) -> Any:
         if self.lanes is not None and what != "ping":

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from shoal.exceptions import ClusterError, ShoalValueError
+from shoal.exceptions import ClusterError
 from shoal.hub.peer import Peer
 from shoal.hub.timeline import Timeline
 from shoal.scheduler import events as ev
@@ -28,10 +28,7 @@ class Answers:
             "metrics": self._hub.metrics.rows,
             "feed": self._hub.publish,
             "snapshot": self._snapshot,
-            "find_actor": self._find_actor,
-            "actor": self._actor,
             "pending_calls": hub.scheduler.lives.pending,
-            "claim_name": self._claim_name,
             "cancel_cell": self._cancel_cell,
             "stop": self._stop,
             **hub.nodes.questions,
@@ -39,7 +36,7 @@ class Answers:
             **Timeline(hub).questions,
             **hub.groups.questions,
         }
-        self._of_askers: dict[str, Callable[..., Any]] = {"create_group": hub.groups.create}
+        self._of_askers: dict[str, Callable[..., Any]] = {"create_group": hub.groups.create, **hub.names.questions}
         """Those whose answer depends on who asks."""
 
     def answer(self, peer: Peer, what: str, args: tuple[Any, ...]) -> Any:
@@ -77,23 +74,6 @@ class Answers:
         self._hub.publish()
         assert self._hub.publisher is not None
         return self._hub.publisher.snapshot()
-
-    def _find_actor(self, name: str, namespace: str) -> tuple[bytes, bytes, str, Any] | None:
-        actor = self._hub.scheduler.actors.named(name, namespace)
-        if actor is None:
-            return None
-        return actor.id, actor.kind.function, actor.kind.name, self._hub.methods[actor.kind.id]
-
-    def _actor(self, actor_id: bytes) -> tuple[bytes, bytes, str, Any]:
-        actor = self._hub.scheduler.actors.table[actor_id]
-        return actor.id, actor.kind.function, actor.kind.name, self._hub.methods[actor.kind.id]
-
-    def _claim_name(self, name: str, namespace: str) -> None:
-        if self._hub.scheduler.actors.named(name, namespace) is not None:
-            raise ShoalValueError(
-                f"there is an actor named {name!r} already: get it with shoal.get_actor({name!r}), "
-                "or pass get_if_exists=True"
-            )
 
     def _cancel_cell(self, cell: str, actors_too: bool) -> int:
         found = len(self._hub.scheduler.cells.get(cell, ()))

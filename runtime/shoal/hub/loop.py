@@ -19,6 +19,7 @@ from shoal.hub import groups, nodes
 from shoal.hub.answers import Answers
 from shoal.hub.lanes import Lanes
 from shoal.hub.memory import Memory
+from shoal.hub.names import Names
 from shoal.hub.peer import HIGH, Peer
 from shoal.hub.publisher import Publisher
 from shoal.hub.recorder import Recorder
@@ -50,6 +51,7 @@ class Hub:
         self.scheduler = Scheduler(nodes.head(settings))
         self.nodes = nodes.HubNodes(self)
         self.groups = groups.HubGroups(self)
+        self.names = Names(self)
         self.epoll = select.epoll()
         self.recorder = Recorder(self.scheduler)
         self.metrics = Series()
@@ -68,7 +70,6 @@ class Hub:
         self._last_driver = -1
         self._jobs: dict[int, int] = {}
         self.kinds: dict[bytes, runs.Kind] = {}
-        self.methods: dict[bytes, Any] = {}
         self._linger = settings.linger
         self._deadline: float | None = time.monotonic() + FIRST_CLIENT
         self._stopping = False
@@ -90,7 +91,7 @@ class Hub:
         """By a message's tag; subjects of their own add theirs with `hear`."""
         self.hear(await_group=self.groups.await_ready, metrics=lambda peer, batch: self.metrics.add(batch))
         self.room = Room(self, spill_folder(settings, folder))
-        self.hear(**self.room.handlers)
+        self.hear(**self.room.handlers, create=self.names.create, namespace=self.names.use)
         self.perform: dict[type, Callable[[Any], None]] = {
             cmd.StartWorker: self._start_worker,
             cmd.StopWorker: lambda c: self.tell(c.worker, ("exit",)),
@@ -247,6 +248,7 @@ class Hub:
         self._by_fd.pop(peer.fd, None)
         if self._peers.pop(peer.number, None) is not None:
             self.state.driver_left(peer.number)
+            self.names.left(peer.number)
             self._events.append(ev.ClientLeft(peer.number))
             self.schedule()
             self.memory.left(peer.number)
@@ -342,7 +344,7 @@ class Hub:
         resources, held, actor_name, namespace, detached, methods, plain, wish = rest
         self.kinds[kind] = run
         if run.role == "actor":
-            self.methods[kind] = methods
+            self.names.define(kind, methods, namespace)
         self._events.append(
             ev.KindDefined(
                 Kind(
@@ -402,8 +404,10 @@ class Hub:
         around = self._environments[key]  # kept with it: its client may be gone when it runs, or runs again
         self._payloads[task] = (payload, slots, key, around, before)
         job = self.job_of(peer, parent)
-        self.recorder.submitted(task, self.kinds[kind].name, cell, actor, parent, bool(deps), time.time(), kind, job)
-        return ev.Submitted(task, kind, peer.number, job, cell, parent, actor, deps, holds, around[3])
+        run = self.kinds[kind]
+        self.recorder.submitted(task, run.name, cell, actor, parent, bool(deps), time.time(), kind, job)
+        where = self.names.of_new(peer, kind, parent) if run.role == "actor" else ("", "")
+        return ev.Submitted(task, kind, peer.number, job, cell, parent, actor, deps, holds, around[3], *where)
 
     def _on_put(self, peer: Peer, object_id: bytes, place: tuple[Any, ...], contained: tuple[bytes, ...]) -> None:
         self.values[object_id] = place

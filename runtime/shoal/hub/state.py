@@ -198,7 +198,7 @@ class State:
             "name": kind.name if kind is not None else None,
             "actor": actor.id if actor is not None else None,
             "actor_name": actor.kind.actor_name if actor is not None else None,
-            "namespace": actor.kind.namespace if actor is not None else None,
+            "namespace": self._hub.names.of(number, task_id),
             "restarts": getattr(actor, "restarts", 0) if actor is not None else 0,
             "group": wish.group.hex() if wish is not None and wish.group else None,
             "captures": wish.capture if wish is not None else worker is None,
@@ -271,7 +271,7 @@ class State:
         return {
             "actor_id": actor.id.hex(), "class_name": kind.name, "state": state, "job_id": self.job(actor.job),
             "name": kind.actor_name, "node_id": worker.node.id if worker is not None else None,
-            "pid": self._pid(worker.id) if worker is not None else 0, "ray_namespace": kind.namespace,
+            "pid": self._pid(worker.id) if worker is not None else 0, "ray_namespace": actor.namespace,
             "serialized_runtime_env": self._env_text(worker), "required_resources": _demand(kind.held),
             "death_cause": cause, "is_detached": kind.detached, "placement_group_id": _group_of(kind),
             "repr_name": "", "num_restarts": getattr(actor, "restarts", 0),

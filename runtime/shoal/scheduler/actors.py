@@ -23,7 +23,12 @@ class Actors:
     def add(self, actor: Actor) -> None:
         self.table[actor.id] = actor
         if actor.kind.actor_name:
-            self._names[actor.kind.namespace, actor.kind.actor_name] = actor.id
+            self._names[actor.namespace, actor.kind.actor_name] = actor.id
+
+    @property
+    def names(self) -> list[tuple[str, str]]:
+        """Namespace and name of each that is not dead."""
+        return sorted(self._names)
 
     def named(self, name: str, namespace: str) -> Actor | None:
         actor_id = self._names.get((namespace, name))
@@ -32,7 +37,7 @@ class Actors:
     def end(self, actor: Actor, reason: str) -> list[bytes]:
         """Mark it dead; returns the calls that will never be sent."""
         actor.state, actor.reason = DEAD, reason
-        name = (actor.kind.namespace, actor.kind.actor_name)
+        name = (actor.namespace, actor.kind.actor_name)
         if self._names.get(name) == actor.id:
             del self._names[name]
         unsent = [call for mailbox in actor.mailboxes.values() for call in mailbox]

@@ -36,6 +36,9 @@ class Submitted(NamedTuple):
     deps: tuple[bytes, ...]
     holds: tuple[bytes, ...]
     env: str = ""
+    namespace: str = ""
+    home: str = ""
+    """See `tables.Actor`; of an actor's creation."""
 
 
 class WorkerReady(NamedTuple):

@@ -34,7 +34,7 @@ class ActorLives:
 
     # from submit to the end of the constructor
 
-    def expect(self, task: Task) -> None:
+    def expect(self, task: Task, namespace: str, home: str) -> None:
         actor_id = task.actor or b""
         self._objects.expect(actor_id, task.client)
         handle: Object = self._objects.table[actor_id]
@@ -43,7 +43,7 @@ class ActorLives:
         if task.kind.detached:
             self._objects.pin(actor_id)
         job = 0 if task.kind.detached else task.job
-        self._actors.add(Actor(actor_id, task.kind, job, task.cell, task, task.kind.restarts))
+        self._actors.add(Actor(actor_id, task.kind, job, task.cell, task, task.kind.restarts, namespace, home))
         self._out.append(ActorChanged(actor_id))
 
     def place(self, task: Task, worker: Worker) -> None:

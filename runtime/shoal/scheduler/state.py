@@ -168,7 +168,7 @@ class Scheduler:
         if task.kind.role == "method":
             self.actors.received(task)
         if task.kind.role == "actor":
-            self.lives.expect(task)
+            self.lives.expect(task, e.namespace, e.home)
         self.add_arguments(task, e.deps, e.holds)
         if task.id in self.tasks:
             self.proceed(task)

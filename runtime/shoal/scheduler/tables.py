@@ -160,6 +160,10 @@ class Actor:
     """The constructor's; it runs again at each restart."""
     restarts: int
     """How many are left; -1 is without end."""
+    namespace: str = ""
+    """Where its name is."""
+    home: str = ""
+    """The namespace of the program that made it, and so of what it does itself."""
     born: bool = False
     arguments_kept: bool = True
     state: str = PENDING_CREATION

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from shoal.doors import opened
 
 if TYPE_CHECKING:
+    from shoal.actors import list_named_actors as list_named_actors
     from shoal.experimental.tqdm_ray import tqdm as tqdm
     from shoal.util.actor_group import ActorGroup as ActorGroup
     from shoal.util.actor_pool import ActorPool as ActorPool
@@ -40,6 +41,7 @@ _WHERE = {
     "get_node_ip_address": "shoal.util.helpers",
     "get_placement_group": "shoal.util.placement_group",
     "inspect_serializability": "shoal.util.check_serialize",
+    "list_named_actors": "shoal.actors",
     "log_once": "shoal.util.debug",
     "map_unordered": "shoal.util.helpers",
     "placement_group_table": "shoal.util.placement_group",
