@@ -103,10 +103,29 @@ def test_imap_takes_items_only_as_results_are_taken(pool: Pool) -> None:
     assert len(taken) < 10
 
 
+@pytest.mark.parametrize("kind", ["imap", "imap_unordered"])
+def test_what_the_iterable_raises_comes_at_its_place(pool: Pool, kind: str) -> None:
+    def items() -> Iterator[int]:
+        yield from range(7)
+        raise LookupError("the end of it")
+
+    results = getattr(pool, kind)(abs, items(), chunksize=2)
+    assert sorted(next(results) for _ in range(6)) == list(range(6))
+    with pytest.raises(LookupError, match="the end of it"):
+        next(results)
+    with pytest.raises(StopIteration):
+        next(results)
+    with pytest.raises(LookupError):
+        pool.map(abs, items())
+
+
 def test_bad_arguments_are_refused(pool: Pool) -> None:
     for bad in (lambda: Pool(0), lambda: Pool(-1), lambda: Pool(1000), lambda: pool.map(abs, [1], chunksize=0)):
         with pytest.raises(ValueError):
             bad()
+    for most in (0, -1, 0.5, "12"):
+        with pytest.raises(ValueError, match="maxtasksperchild"):
+            Pool(1, maxtasksperchild=most)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         Pool(1, initializer=3)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
@@ -160,6 +179,15 @@ def test_the_work_is_spread(pool: Pool) -> None:
 def test_maxtasksperchild() -> None:
     with Pool(2, maxtasksperchild=1) as pool:
         assert len(set(pool.map(lambda _: os.getpid(), range(6), chunksize=1))) == 6
+
+
+@pytest.mark.needs_processes
+def test_what_waits_when_it_is_closed_gets_new_processes() -> None:
+    pool = Pool(2, maxtasksperchild=1)
+    results = [pool.apply_async(lambda: os.getpid()) for _ in range(6)]
+    pool.close()
+    pool.join()
+    assert len({result.get() for result in results}) == 6
 
 
 @pytest.mark.needs_processes

@@ -143,7 +143,7 @@ class Children:
             if place.actor is actor:
                 place.load -= 1
                 worn_out = place.given == self._most and not place.load
-                if (died or worn_out) and self._ended is None:
+                if (died or worn_out) and (self._ended is None or self._waiting):
                     place.actor, place.load, place.given = self._make(), 0, 0
         self._feed()
         self._finish(chunk, outcome)

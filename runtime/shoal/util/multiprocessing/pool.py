@@ -37,8 +37,8 @@ class Pool:
     ) -> None:
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
-        if maxtasksperchild is not None and maxtasksperchild <= 0:
-            raise ShoalValueError(f"maxtasksperchild={maxtasksperchild}: give a number above zero, or None")
+        if maxtasksperchild is not None and (not isinstance(maxtasksperchild, int) or maxtasksperchild <= 0):
+            raise ShoalValueError(f"maxtasksperchild must be a positive int or None, not {maxtasksperchild!r}")
         if context is not None:
             warnings.warn("the cluster starts the pool's processes: context= is ignored", stacklevel=2)
         count = _processes(processes, ray_address)

@@ -89,7 +89,8 @@ class AsyncResult:
 class IMapIterator:
     """The results of `imap` and `imap_unordered`; takes items from the iterable only as its results are taken.
 
-    As with Ray's pool, what an item raised comes as a value, in its place.
+    As with Ray's pool, what an item raised comes as a value, in its place. What the iterable itself raises is raised,
+    when what came before it has been taken.
     """
 
     def __init__(
@@ -105,11 +106,17 @@ class IMapIterator:
         self._ready: collections.deque[Any] = collections.deque()
         self._given = 0
         self._taken = 0
+        self._broken: Exception | None = None
+        """What the iterable raised."""
         for _ in range(2 * len(children)):
             self._give()
 
     def _give(self) -> None:
-        items = list(itertools.islice(self._items, self._chunksize))
+        try:
+            items = list(itertools.islice(self._items, self._chunksize))
+        except Exception as error:
+            self._items, self._broken = iter(()), error
+            return
         if items:
             number = self._given
             self._given += 1
@@ -127,7 +134,8 @@ class IMapIterator:
         """The next result; raises TimeoutError after `timeout` seconds, StopIteration at the end."""
         while not self._ready:
             if self._taken == self._given:
-                raise StopIteration
+                broken, self._broken = self._broken, None
+                raise broken or StopIteration
             if self._ordered and self._taken in self._early:
                 self._ready.extend(self._early.pop(self._taken))
                 self._taken += 1
