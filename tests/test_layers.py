@@ -39,9 +39,9 @@ FLOORS = [
     "hub/*",
     "shoal_widgets/*",
     "shoal_kernelext/*",
-    "shoal widgets actor types remote_function",
+    "shoal widgets actor types remote_function cloudpickle",
 ]
-FACADES = ("shoal", "shoal.widgets", "shoal.actor", "shoal.types", "shoal.remote_function")
+FACADES = ("shoal", "shoal.widgets", "shoal.actor", "shoal.types", "shoal.remote_function", "shoal.cloudpickle")
 
 # What a room sees of the floors below it, where that is less than all of them.
 SEES = {

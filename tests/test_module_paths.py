@@ -13,8 +13,10 @@ import shoal
 PATHS = """
     actor: ActorHandle
     autoscaler.sdk: request_resources
-    cluster_utils: Cluster
+    cloudpickle: dumps loads CloudPickler
+    cluster_utils: Cluster AutoscalingCluster cluster_not_supported
     exceptions: RayError RayTaskError RayActorError GetTimeoutError TaskCancelledError
+    experimental: get_object_locations get_local_object_locations
     experimental.tqdm_ray: tqdm
     remote_function: RemoteFunction
     runtime_context: get_runtime_context RuntimeContext

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from shoal.generators import ObjectRefGenerator as ObjectRefGenerator
     from shoal.ids import ActorClassID as ActorClassID
     from shoal.ids import ActorID as ActorID
+    from shoal.ids import ClusterID as ClusterID
     from shoal.ids import FunctionID as FunctionID
     from shoal.ids import JobID as JobID
     from shoal.ids import NodeID as NodeID
@@ -63,6 +64,7 @@ _WHERE = {
     "ActorClassID": "shoal.ids",
     "ActorHandle": "shoal.actors",
     "ActorID": "shoal.ids",
+    "ClusterID": "shoal.ids",
     "FunctionID": "shoal.ids",
     "JobID": "shoal.ids",
     "LOCAL_MODE": "shoal.foreign",
@@ -105,6 +107,7 @@ __all__ = [
     "ActorClassID",
     "ActorHandle",
     "ActorID",
+    "ClusterID",
     "DynamicObjectRefGenerator",
     "FunctionID",
     "JobID",

@@ -16,7 +16,7 @@ from shoal.exceptions import ClusterDiedError, NotARefError, ShoalTypeError, Sho
 from shoal.functions import RemoteFunction
 from shoal.generators import ObjectRefGenerator
 from shoal.ids import task_of
-from shoal.refs import ObjectRef
+from shoal.refs import ObjectRef, check_not_foreign, is_foreign
 
 T = TypeVar("T")
 Awaited = TypeVar("Awaited", bound=ObjectRef[Any] | ObjectRefGenerator)
@@ -62,14 +62,17 @@ def put(value: T) -> ObjectRef[T]:
 def get(refs: Any, *, timeout: float | None = None) -> Any:
     """The value of a ref, or the values of a list of refs, in their order.
 
-    Large arrays are read-only views of shared memory. Raises what the task raised (an instance of the user's class and
-    of TaskError), GetTimeoutError after `timeout` seconds (0: just look), as soon as any of the refs has failed.
+    Large arrays are read-only views of shared memory; a generator of refs is returned as it is. Raises what the task
+    raised (an instance of the user's class and of TaskError) as soon as any of the refs has failed, GetTimeoutError
+    after `timeout` seconds (0: just look).
     """
     timeout = None if timeout is None or timeout == -1 else _seconds(timeout)  # -1 as in Ray
     if context.get_task() is not None:
         _warn_in_loop()
     if isinstance(refs, ObjectRef):
         return _engine_of(refs).get([refs.binary()], timeout)[0]
+    if isinstance(refs, ObjectRefGenerator):  # as in Ray
+        return refs
     if not isinstance(refs, (list, tuple)):
         raise NotARefError(f"get() takes an ObjectRef or a list of them, not {type(refs).__name__}")
     for ref in refs:
@@ -130,8 +133,12 @@ def wait(
         raise ShoalValueError("wait() was given the same ref twice")
     if num_returns < 1 or num_returns > len(refs):
         raise ShoalValueError(f"num_returns={num_returns} of {len(refs)} refs: give a number from 1 to {len(refs)}")
+    # What is of a cluster that was left will never be ready, which is no reason not to wait for the others.
+    known = [r for r in refs if not is_foreign(getattr(r, "_engine", None))] or refs
+    here = _engine_of(*known)
     ids = [r.awaits() if isinstance(r, ObjectRefGenerator) else r.binary() for r in refs]
-    done = _engine_of(*refs).wait(ids, num_returns, timeout)
+    wanted = ids if len(known) == len(refs) else [i for i, r in zip(ids, refs, strict=True) if r._engine is here]
+    done = here.wait(wanted, min(num_returns, len(wanted)), timeout)
     ready: list[Awaited] = []
     rest: list[Awaited] = []
     for ref, object_id in zip(refs, ids, strict=True):
@@ -162,6 +169,7 @@ def _engine_of(
 ) -> Any:
     try:
         engine = first._engine
+        check_not_foreign(engine)
         for ref in others:
             if ref._engine is not engine:
                 raise ClusterDiedError("refs of two clusters: those of the one that was shut down are gone")

@@ -11,10 +11,14 @@ from typing import Any
 
 from shoal import cluster, lifecycle
 from shoal.config import node_spec
-from shoal.exceptions import ShoalValueError
+from shoal.exceptions import EngineUnavailable, ShoalValueError
 
-RAYS = frozenset({"_system_config", "dashboard_host", "dashboard_port", "include_dashboard", "min_worker_port",
-                  "max_worker_port", "enable_object_reconstruction", "env_vars", "runtime_env_agent_port"})  # fmt: skip
+RAYS = frozenset(
+    """_system_config dashboard_host dashboard_port include_dashboard min_worker_port max_worker_port worker_port_list
+    enable_object_reconstruction env_vars runtime_env_agent_port node_manager_port object_manager_port redis_port
+    gcs_server_port metrics_export_port dashboard_agent_listen_port dashboard_grpc_port dashboard_agent_grpc_port
+    ray_client_server_port node_ip_address temp_dir plasma_directory""".split()
+)
 """Options of Ray's daemons: taken, and without effect here."""
 cluster_not_supported = False
 """For scripts that ask whether they can have one."""
@@ -32,6 +36,13 @@ class ClusterNode:
 
     def __repr__(self) -> str:
         return f"ClusterNode({self.node_id})"
+
+
+class AutoscalingCluster:
+    """Ray's cluster whose nodes come and go with the load; there is none on one machine, whose size is fixed."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        raise EngineUnavailable("nodes of one machine do not come by themselves: Cluster().add_node() adds one")
 
 
 class Cluster:

@@ -126,7 +126,15 @@ def offered(resources: Any) -> dict[str, float]:
         raise ShoalTypeError(f"resources is a dict of name and amount, not {resources!r}")
     for name in resources:
         if name in ("CPU", "GPU"):
-            raise ShoalValueError(f"give {name} by num_{name.lower()}s= and not in resources=")
+            raise ShoalValueError(
+                f"`{name}` cannot be a custom resource because it is one of the default resources: "
+                f"give it by num_{name.lower()}s="
+            )
+        if name in ("memory", "object_store_memory"):
+            raise ShoalValueError(
+                f"`{name}` cannot be a custom resource because it is one of the default resources: "
+                f"give it by {'_memory' if name == 'memory' else name}="
+            )
         if not isinstance(name, str):
             raise ShoalTypeError(f"a resource's name is a string, not {name!r}")
     return {name: _offer(f"resources[{name!r}]", amount) for name, amount in resources.items()}

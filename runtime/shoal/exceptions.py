@@ -26,6 +26,7 @@
     │   ├── AlreadyInitializedError  (also RuntimeError) this program has a cluster already
     │   ├── AuthenticationError      the other end is another user's
     │   ├── ClusterDiedError         the hub is gone
+    │   │   └── ForeignRefError      (also ValueError) the ref is of a cluster that is gone
     │   ├── ClusterNotFoundError     no cluster of that name
     │   ├── EngineUnavailable        the engine cannot run here; says what to install
     │   └── InitOptionError          (also RuntimeError and ValueError) init() has no such option; says which it has
@@ -222,6 +223,10 @@ class AuthenticationError(ClusterError):
 
 class ClusterDiedError(ClusterError):
     """The hub, the cluster's central process, is gone, and with it all work and objects."""
+
+
+class ForeignRefError(ClusterDiedError, ValueError):
+    """A ref was used whose cluster was shut down, or died."""
 
 
 class ClusterNotFoundError(ClusterError):

@@ -14,7 +14,7 @@ from shoal.exceptions import ActorLeaving
 from shoal.implicit import method_of
 from shoal.runs import Kind, Run
 from shoal.serial import NONE, pack, unpack
-from shoal.yielding import SENT, Yielding, is_generator
+from shoal.yielding import SENT, Yielding, is_generator, wants_retry
 
 Value = tuple[Any, tuple[bytes, ...]]
 """A value as it travels, and the refs inside it."""
@@ -205,9 +205,3 @@ class Execution:
     def _result(self, value: Any, name: str) -> Value:
         packed = pack(value, f"what {name}() returned")
         return self._engine.place(packed), packed.contained
-
-
-def wants_retry(kind: Kind, error: BaseException) -> bool:
-    """Whether retry_exceptions names it."""
-    which = kind.retry_on
-    return which if isinstance(which, bool) else isinstance(error, unpack(which))

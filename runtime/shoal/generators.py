@@ -74,6 +74,11 @@ class ObjectRefGenerator:
         """A ref that is ready when the task is over; `get` of it raises what ended the task."""
         return self._ref
 
+    @property
+    def _generator_ref(self) -> ObjectRef[None]:
+        """Older name of `completed()`."""
+        return self._ref
+
     def next_ready(self) -> bool:
         """Whether there is a next item already. Returns at once."""
         return bool(self._engine.wait([self._stream.next_id()], 1, 0)) and not self._stream.ended()

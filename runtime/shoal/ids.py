@@ -112,6 +112,13 @@ class ActorID(UniqueID):
     __module__ = "shoal"
 
 
+class ClusterID(UniqueID):
+    """The id of a cluster."""
+
+    __module__ = "shoal"
+    SIZE = 28
+
+
 class FunctionID(UniqueID):
     """The id of a remote function."""
 

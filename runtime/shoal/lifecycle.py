@@ -53,6 +53,7 @@ class Context:
             "gcs_address": self.address,
             "node_ip_address": "127.0.0.1",
             "node_id": self._engine.query("nodes")[0]["NodeID"],
+            "session_dir": self._engine.query("context", getattr(self._engine, "client", 0), None)["folder"],
             "webui_url": self.dashboard_url,
         }
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from shoal import context, current
-from shoal.exceptions import SerializationError, ShoalValueError
+from shoal.exceptions import ForeignRefError, SerializationError, ShoalValueError
 from shoal.ids import NIL, SIZE, JobID, TaskID, maker_of, task_of
 from shoal.serial import note_contained
 
@@ -127,9 +127,17 @@ class ObjectRef(Generic[T]):
     def __reduce__(self) -> tuple[Callable[..., ObjectRef[Any]], tuple[bytes]]:
         if getattr(self, "_engine", None) is None:  # it stands for nothing
             return ObjectRef, (self._id,)
+        check_not_foreign(self._engine)
         if not note_contained(self._id):
             _pin(self)
         return _rebuild, (self._id,)
+
+    def check(self) -> None:
+        """Raise ValueError where it stands for nothing: its cluster was shut down, or it is nil."""
+        here = getattr(self, "_engine", None)
+        if here is None:
+            raise ShoalValueError("a nil ref stands for no object: refs are made by .remote() and shoal.put()")
+        check_not_foreign(here)
 
     def __copy__(self) -> ObjectRef[T]:
         return self
@@ -157,6 +165,20 @@ class ObjectRef(Generic[T]):
         await ready_async(self._engine, self._id)
         value: T = self._engine.get([self._id], 0.0)[0]
         return value
+
+
+def is_foreign(engine: Engine | None) -> bool:
+    """Whether its cluster was left, and this process is in another or in none."""
+    return engine is not None and not engine.alive and engine is not current.peek()
+
+
+def check_not_foreign(engine: Engine) -> None:
+    """Raise ForeignRefError where the refs of that engine stand for nothing any more."""
+    if is_foreign(engine):
+        raise ForeignRefError(
+            "An application is trying to access a Ray object whose owner is unknown. Ray objects whose owner is "
+            "unknown are those of a cluster that was shut down: make them anew"
+        )
 
 
 ObjectID = ObjectRef

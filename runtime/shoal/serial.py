@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
 
-from shoal.exceptions import SerializationError, ShoalTypeError
+from shoal.exceptions import ForeignRefError, SerializationError, ShoalTypeError
 
 _ATOMS = frozenset({type(None), bool, int, float, str, bytes, complex})
 NONE = pickle.dumps(None, 5)
@@ -70,7 +70,7 @@ def pack(
         make(file, 5, buffer_callback=None if in_band else buffers.append).dump(value)
         ids = tuple(dict.fromkeys(_contained.ids))
         return Packed(file.getvalue(), [_raw(b) for b in buffers], ids)
-    except (KeyboardInterrupt, MemoryError):
+    except (KeyboardInterrupt, MemoryError, ForeignRefError):
         raise
     except Exception as error:
         from shoal.unpicklable import explain

@@ -15,7 +15,7 @@ from shoal.engines.local import LocalEngine
 from shoal.errors import error_value
 from shoal.generators import DynamicObjectRefGenerator
 from shoal.runs import Kind, Run
-from shoal.serial import pack
+from shoal.serial import pack, unpack
 
 SENT = object()
 """Instead of a value: all of them were sent already."""
@@ -23,6 +23,12 @@ SENT = object()
 
 MOST = 2**24 - 4
 """Items of one generator: their numbers are part of their ids."""
+
+
+def wants_retry(kind: Kind, error: BaseException) -> bool:
+    """Whether retry_exceptions names it."""
+    which = kind.retry_on
+    return which if isinstance(which, bool) else isinstance(error, unpack(which))
 
 
 def is_generator(value: Any) -> bool:
@@ -99,6 +105,8 @@ class Yielding:
             for item in generator:
                 refs.append(self._engine.put(item))
         except Exception as error:  # the last item, as in a stream
+            if wants_retry(kind, error):
+                raise
             refs.append(self._engine.put_error(*error_value(error, kind.name)))
         return DynamicObjectRefGenerator(refs)
 
@@ -108,6 +116,8 @@ class Yielding:
             async for item in _either(generator):
                 refs.append(self._engine.put(item))
         except Exception as error:
+            if wants_retry(kind, error):
+                raise
             refs.append(self._engine.put_error(*error_value(error, kind.name)))
         return DynamicObjectRefGenerator(refs)
 

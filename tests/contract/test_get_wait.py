@@ -433,3 +433,54 @@ def test_wait_for_gives_up_and_the_task_goes_on() -> None:
 
     asyncio.run(main())
     assert shoal.get(ref) == "slept"
+
+
+# what a ref of an earlier cluster is worth
+
+
+def restart(engine: str) -> None:
+    shoal.shutdown()
+    if engine == "inline":
+        shoal.init("inline")
+    else:
+        shoal.init(num_cpus=1)
+
+
+def test_a_ref_of_an_earlier_cluster_is_refused_where_it_is_used(engine: str) -> None:
+    old = shoal.put(1)
+    restart(engine)
+    new = shoal.put(2)
+    for use in (
+        lambda: same.remote(old),
+        lambda: same.remote([old]),
+        lambda: shoal.get(old),
+        lambda: shoal.wait([old]),
+    ):
+        with pytest.raises(ValueError, match="whose owner is unknown"):
+            use()
+    with pytest.raises(ValueError, match="nil ref"):
+        same.remote(shoal.ObjectRef.nil())
+    assert shoal.wait([new, old], num_returns=2) == ([new], [old])
+    assert shoal.get(same.remote(new)) == 2
+
+
+def test_get_of_a_generator_gives_it_back() -> None:
+    @shoal.remote
+    def three() -> Any:
+        yield from range(3)
+
+    first, second, third = shoal.get(three.remote())
+    assert shoal.get([third, second, first]) == [2, 1, 0]
+
+
+def test_a_ref_tells_its_job() -> None:
+    job = shoal.get_runtime_context().get_job_id()
+
+    @shoal.remote
+    def tell(box: list[Any]) -> list[str]:
+        refs = [shoal.put(1), *box]
+        return [shoal.get_runtime_context().get_job_id(), *(ref.job_id().hex() for ref in refs)]
+
+    ref = shoal.put(1)
+    assert {ref.job_id().hex(), *shoal.get(tell.remote([ref]))} == {job}
+    assert shoal.ObjectRef.nil().job_id().is_nil()

@@ -152,7 +152,6 @@ def test_refs_and_handles_of_an_earlier_cluster_fail_cleanly(engine):
     for use in (
         lambda: shoal.get(same.remote(ref)),
         lambda: shoal.get([one.remote(), ref]),
-        lambda: shoal.wait([one.remote(), ref], num_returns=2),
         lambda: shoal.get(counter.count.remote()),
     ):
         with pytest.raises(ShoalError):

@@ -23,6 +23,7 @@ def pack_arguments(
 
     def cut(slot: int | str, value: Any) -> Any:
         if type(value) is ObjectRef:
+            value.check()
             slots.append(slot)
             deps.append(value.binary())
             return None

@@ -341,6 +341,7 @@ class InlineEngine:
     def _failed_argument(self, arguments: Sequence[Any]) -> Packed | None:
         for argument in arguments:
             if type(argument) is ObjectRef:
+                argument.check()
                 if argument.binary() not in self._values:
                     return named_error("ObjectLostError", "an argument is gone: its cluster was shut down")
                 packed, failed = self._values[argument.binary()]
@@ -454,10 +455,14 @@ class InlineEngine:
             return self._named(*args)
         if what == "context":
             return {
-                "session": "inline", "folder": "", "job": "01000000", "node": "00" * 28, "labels": {},
+                "session": "inline", "folder": "", "job": "01000000",
+                "node": self._places.node.id, "labels": dict(self._places.node.labels),
                 "worker": "00" * 16, "name": None, "actor": None, "actor_name": None, "namespace": self.namespace,
                 "restarts": 0, "group": None, "captures": True, "resources": {"CPU": 1.0}, "gpus": [],
             }  # fmt: skip
+        if what == "locations":
+            sizes = [self._values[i][0].size if i in self._values and not self._values[i][1] else None for i in args[0]]
+            return [(size, self._places.node.id) for size in sizes]
         if what == "metrics":
             return self._series.rows()
         if what == "timeline":
@@ -467,6 +472,7 @@ class InlineEngine:
         raise EngineUnavailable(f"the engine 'inline' has no {what}: use the engine 'local' for it")
 
     def close(self) -> None:
+        self.alive = False
         self._values.clear()
         self._actors.clear()
         if self._loop is not None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
+from shoal.doors import opened
 
-def __getattr__(name: str) -> Any:
-    try:
-        return importlib.import_module(f"shoal.experimental.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"shoal.experimental.{name}":
-            raise
-        raise AttributeError(f"module 'shoal.experimental' has no attribute {name!r}") from None
+if TYPE_CHECKING:
+    from shoal.experimental.locations import get_local_object_locations as get_local_object_locations
+    from shoal.experimental.locations import get_object_locations as get_object_locations
+
+__all__ = ["get_local_object_locations", "get_object_locations"]
+
+__getattr__, __dir__ = opened(__name__, dict.fromkeys(__all__, "shoal.experimental.locations"))

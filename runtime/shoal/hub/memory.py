@@ -80,6 +80,11 @@ class Memory:
 
     # the books
 
+    def writer(self, place: tuple[Any, ...]) -> int | None:
+        """Who wrote an object in shared memory; None of one that lies elsewhere."""
+        segment = self._segments.get(place[1]) if place[0] == "s" else None
+        return None if segment is None else segment.owner
+
     def written(self, place: tuple[Any, ...]) -> None:
         """An object lies there now."""
         if place[0] == "d":

@@ -80,6 +80,7 @@ class State:
             "state": self.rows,
             "context": self.context,
             "log": self.log,
+            "locations": self.locations,
             **self.logs.questions,
         }
 
@@ -303,6 +304,19 @@ class State:
                 "attempt_number": 1, "reference_type": _reference(record), "call_site": "disabled",
                 "type": "WORKER" if owner > 0 else "DRIVER", "pid": self._pid(owner), "ip": IP,
             }  # fmt: skip
+
+    def locations(self, ids: Sequence[bytes]) -> list[tuple[int | None, str | None]]:
+        """Size and node of each object; None where it is not ready, or not known here."""
+        found: list[tuple[int | None, str | None]] = []
+        for object_id in ids:
+            record = self._hub.scheduler.objects.table.get(object_id)
+            value = self._hub.values.get(object_id)
+            if value is None or record is not None and record.failed:
+                found.append((None, self._head()))
+            else:
+                _, node = self._whereabouts(self._hub.memory.writer(value) or 0)
+                found.append((_size(value), node or self._head()))
+        return found
 
     # processes
 

@@ -54,8 +54,10 @@ class Strategies:
         if group is None:
             return None
         bundles = group.bundles if wish.bundle < 0 else group.bundles[wish.bundle : wish.bundle + 1]
-        places = (b.place for b in bundles if b.place is not None)
-        return next((p for p in places if p.resources.fits(shape)), None)
+        places = [b.place for b in bundles if b.place is not None and b.place.resources.fits(shape)]
+        if len(places) > 1 and _needs_no_gpu(shape):  # those with one are for who needs it
+            places.sort(key=lambda place: bool(place.resources.gpus))
+        return places[0] if places else None
 
     def _allowed(self, wish: Wish) -> Iterator[list[Node]]:
         """The nodes whose labels satisfy the first selector, then those of the next."""
@@ -81,7 +83,7 @@ class Strategies:
     @staticmethod
     def _by_use(nodes: list[Node], shape: Shape) -> list[Node]:
         """Work without GPUs keeps off nodes that have some; else the first that is not busy, then the least used."""
-        no_gpu = all(name != "GPU" for name, _ in shape)
+        no_gpu = _needs_no_gpu(shape)
 
         def cost(node: Node) -> tuple[bool, float]:
             share = max(node.resources.share(name) for name in CRITICAL)
@@ -128,6 +130,10 @@ class Strategies:
         if len(matching) > 1:
             return f"it needs {spelled(shape)} on one node, and the nodes have: {there}"
         return f"it needs {spelled(shape)}, and the cluster has {there or 'no node'}"
+
+
+def _needs_no_gpu(shape: Shape) -> bool:
+    return all(name != "GPU" for name, _ in shape)
 
 
 def _has(node: Node, shape: Shape) -> str:
