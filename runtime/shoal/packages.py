@@ -22,6 +22,8 @@ from shoal.exceptions import ShoalValueError
 from shoal.runtime_env import RuntimeEnv
 from shoal.serial import pack
 
+MOST = 512 * 2**20
+"""Bytes of a folder that are copied, as in Ray: what is larger is hardly meant."""
 IGNORED = ("__pycache__/", ".git/", ".venv/")
 """Never copied."""
 
@@ -63,6 +65,7 @@ def _keep(packages: Path, source: Path, excludes: tuple[str, ...], inside: bool 
         key = hashlib.blake2b(source.read_bytes(), digest_size=16).hexdigest()
     else:
         digest = hashlib.blake2b(f"{inside and source.name}\0".encode(), digest_size=16)
+        _check_size(source, excludes)
         for name, path in _files(source, excludes):
             digest.update(f"{name}\0{path.lstat().st_mode & 0o111}\0".encode())
             digest.update(os.readlink(path).encode() if path.is_symlink() else _contents(path))
@@ -92,6 +95,19 @@ def _keep(packages: Path, source: Path, excludes: tuple[str, ...], inside: bool 
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return target
+
+
+def _check_size(source: Path, excludes: tuple[str, ...]) -> None:
+    """Raises ValueError, with the largest files, for more than is copied."""
+    sizes = [(path.lstat().st_size, name) for name, path in _files(source, excludes) if not path.is_dir()]
+    total = sum(size for size, _ in sizes)
+    if total > MOST:
+        largest = ", ".join(f"{name} ({size >> 20} MiB)" for size, name in sorted(sizes)[:-4:-1])
+        raise ShoalValueError(
+            f"{source} has {total >> 20} MiB, and no more than {MOST >> 20} MiB are copied for a runtime environment. "
+            f"The largest files: {largest}. Leave out what tasks do not need with excludes=[…] or a .gitignore, and "
+            "have them read the rest where it is"
+        )
 
 
 def _contents(path: Path) -> bytes:

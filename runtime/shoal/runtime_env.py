@@ -87,6 +87,8 @@ class RuntimeEnv(dict[str, Any]):
     """
 
     known_fields = frozenset({*KEYS, *REFUSED})
+    settled: tuple[Any, str] | None = None
+    """See `shoal.surroundings.Surroundings.settle`; forgotten when a field is changed."""
 
     def __init__(
         self,
@@ -135,6 +137,7 @@ class RuntimeEnv(dict[str, Any]):
             )
         check = _CHECKS.get(name)
         value = value if check is None else check(value)
+        self.settled = None
         if value is not None:
             super().__setitem__(name, value)
 

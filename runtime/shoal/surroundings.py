@@ -32,7 +32,6 @@ class Surroundings:
         self._plain = 0
         self.plain: dict[int, tuple[str, list[str], dict[str, str]]] = {}
         """Those without a runtime environment, by number: calls by lanes name them."""
-        self._settled: dict[int, tuple[RuntimeEnv, str]] = {}
         self._numbers: dict[str, int] = {}
 
     def enclose(self, base: str, changed: Callable[[], dict[str, tuple[str | None, str]]]) -> None:
@@ -51,11 +50,12 @@ class Surroundings:
 
     def settle(self, env: RuntimeEnv) -> str:
         """The environment as it travels, laid over `base`; its folders are copied at first use."""
-        known = self._settled.get(id(env))
-        if known is None:
+        key = self._packages, self.base
+        known = env.settled  # kept with it: there may be a new one for each call
+        if known is None or known[0] != key:
             from shoal.packages import settle  # of use to few
 
-            known = self._settled[id(env)] = (env, merged(self.base, settle(env, self._packages)))
+            known = env.settled = key, merged(self.base, settle(env, self._packages))
         return known[1]
 
     def number(self, env: RuntimeEnv | None) -> int:

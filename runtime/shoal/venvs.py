@@ -6,6 +6,7 @@ the interpreter is, or what went wrong. One process builds at a time; the others
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -15,11 +16,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 DONE = "shoal.json"
 """Written into an environment when all is there: without it, it is a ruin of a builder that died."""
+UNUSED = 14 * 86400.0
+"""Seconds after which an environment that nobody has asked for is removed, when another is built."""
 TAIL = 4000
 """Characters of what a tool printed that go into an error."""
 
@@ -50,10 +54,10 @@ def build(env: dict[str, Any], python: str = sys.executable) -> str:
     deadline = None if seconds == -1 else time.monotonic() + seconds
     folder = cache_dir("venvs") / key(tool, wanted)
     interpreter = folder / "bin" / "python"
-    with open(folder.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(folder):
         if not (folder / DONE).exists():
             shutil.rmtree(folder, ignore_errors=True)
+            _prune(folder.parent)
             try:
                 _make(folder, python, deadline)
                 _install(tool, wanted, interpreter, python, deadline)
@@ -61,7 +65,43 @@ def build(env: dict[str, Any], python: str = sys.executable) -> str:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
             (folder / DONE).write_text(json.dumps({tool: wanted}))
+        os.utime(folder / DONE)  # when it was used last
     return str(interpreter)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, wait: bool = True) -> Iterator[None]:
+    """Nobody else builds or removes it meanwhile. BlockingIOError where somebody does and we are not to `wait`."""
+    path = folder.with_suffix(".lock")
+    while True:
+        with open(path, "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if not path.exists() or not os.path.samestat(os.fstat(lock.fileno()), os.stat(path)):
+                continue  # removed with its environment while we waited
+            yield
+            return
+
+
+def hold(interpreter: str) -> IO[str]:
+    """While this is open, the environment of that interpreter is not removed."""
+    file = open(Path(interpreter).parent.parent / DONE)
+    fcntl.flock(file, fcntl.LOCK_SH)
+    return file
+
+
+def _prune(folder: Path) -> None:
+    """Remove what nobody has used for so long; what was left half built counts from then."""
+    for lock in folder.glob("*.lock"):
+        there = lock.with_suffix("")
+        last = max((p.stat().st_mtime for p in (lock, there / DONE) if p.exists()), default=0.0)
+        if time.time() - last < UNUSED:
+            continue
+        with contextlib.suppress(BlockingIOError), _locked(there, wait=False), contextlib.ExitStack() as stack:
+            if (there / DONE).exists():
+                held = stack.enter_context(open(there / DONE))
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(there, ignore_errors=True)
+            lock.unlink(missing_ok=True)
 
 
 def key(tool: str, wanted: dict[str, Any]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ from typing import Any
 import pytest
 
 import shoal
+from shoal import venvs
 from shoal.exceptions import RuntimeEnvSetupError
 from shoal.runtime_env import RuntimeEnv, RuntimeEnvConfig
+from shoal.util import state
 
 pytestmark = [pytest.mark.usefixtures("engine"), pytest.mark.needs_processes]
 
@@ -148,6 +152,72 @@ def test_pip_installs_into_an_environment_of_its_own(
     with pytest.raises(RuntimeEnvSetupError, match="No matching distribution"):
         shoal.get(never.remote())
     assert shoal.get(variable.remote("NOTHING")) is None
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_a_jobs_environment_is_set_up_at_once_unless_told_not_to(
+    tmp_path: Path, cache: str, monkeypatch: pytest.MonkeyPatch, eager: bool
+) -> None:
+    shoal.shutdown()
+    monkeypatch.setenv("SHOAL_CACHE", cache)
+    packages = ["--no-index", wheel(tmp_path, "shoal_test_wheel", "1.6")]
+    shoal.init(num_cpus=1, runtime_env={"pip": packages, "config": {"eager_install": eager}})
+    if not eager:
+        assert state.list_runtime_envs() == []
+        shoal.get(pid.remote())
+    deadline = time.monotonic() + 120
+    while not state.list_runtime_envs():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    [row] = state.list_runtime_envs(detail=True)
+    assert row.success and row.runtime_env["pip"]["packages"] == packages
+    assert [t.name for t in state.list_tasks()] == ([] if eager else ["pid"])
+
+
+def test_environments_that_nobody_uses_are_removed_when_another_is_built(
+    tmp_path: Path, cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOAL_CACHE", cache)
+
+    wheels = {version: wheel(tmp_path, "shoal_test_wheel", version) for version in "123"}
+
+    def build(version: str) -> Path:
+        packages = ["--no-index", wheels[version]]
+        return Path(venvs.build({"pip": {"packages": packages}})).parent.parent
+
+    old, held = build("1"), build("2")
+    long_ago = time.time() - venvs.UNUSED - 10
+    for folder in (old, held):
+        os.utime(folder / venvs.DONE, (long_ago, long_ago))
+        os.utime(folder.with_suffix(".lock"), (long_ago, long_ago))
+    with venvs.hold(str(held / "bin" / "python")):
+        new = build("3")
+    assert not old.exists() and not old.with_suffix(".lock").exists()
+    assert held.exists() and new.exists()
+    assert build("1") == old and old.exists()
+
+
+def test_the_same_environment_given_anew_for_each_call_is_settled_once_and_not_kept(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("x")
+
+    def submit() -> Any:
+        return pid.options(runtime_env={"working_dir": str(tmp_path)}).remote()
+
+    assert len(set(shoal.get([submit() for _ in range(5)]))) <= 2
+    assert len([o for o in gc.get_objects() if isinstance(o, RuntimeEnv)]) <= 1
+
+
+def test_a_folder_that_is_too_large_is_refused_with_its_largest_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.packages.MOST", 3 << 20)
+    (tmp_path / "large.bin").write_bytes(bytes(4 << 20))
+    (tmp_path / "small.txt").write_text("small")
+    task = pid.options(runtime_env={"working_dir": str(tmp_path)})
+    with pytest.raises(ValueError, match=r"large.bin \(4 MiB\).*excludes"):
+        task.remote()
+    leaner = pid.options(runtime_env={"working_dir": str(tmp_path), "excludes": ["*.bin"]})
+    assert shoal.get(leaner.remote()) > 0
 
 
 def test_a_hook_runs_first_and_what_it_raises_fails_the_work() -> None:

@@ -579,6 +579,10 @@ class LocalEngine:
 
     def use_runtime_env(self, env: RuntimeEnv) -> None:
         self.surroundings.base = self.surroundings.settle(env)
+        if env.get("config", {}).get("eager_install", True):
+            self.surroundings.number(None)  # which tells of it
+            self.link.append(("prepare", self.surroundings.base))
+            self.link.flush()
 
     def linger(self, seconds: float) -> None:
         """Have the cluster wait so long for somebody after this process has gone."""

@@ -10,9 +10,11 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
+from shoal import venvs
 from shoal.environment import Surroundings
+from shoal.hub.peer import Peer
 from shoal.hub.supervisor import Supervisor
 
 
@@ -30,6 +32,8 @@ class RuntimeEnvRecord:
     seconds: float | None = None
     waiting: list[int] = field(default_factory=list)
     workers: int = 0
+    held: IO[str] | None = None
+    """What keeps its virtual environment from being removed while the cluster lives."""
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -55,13 +59,10 @@ class RuntimeEnvs:
         self._builders: dict[int, tuple[subprocess.Popen[bytes], RuntimeEnvRecord, float]] = {}
 
     def define(self, text: str, around: Surroundings) -> str:
-        """The key of an environment, empty for the empty one; how it is set up is no part of what it is."""
-        if not text:
+        """The key of an environment, empty for the empty one."""
+        key = _key(text)
+        if not key:
             return ""
-        what = {name: value for name, value in json.loads(text).items() if name != "config"}
-        if not what:
-            return ""
-        key = hashlib.blake2b(json.dumps(what, sort_keys=True).encode(), digest_size=16).hexdigest()
         record = self.table.setdefault(key, RuntimeEnvRecord(key, text, around))
         if record.state in ("new", "failed"):
             record.text, record.around = text, around
@@ -75,6 +76,12 @@ class RuntimeEnvs:
             self._fork(record)
         elif record.state != "setting up":
             self._set_up(record)
+
+    def prepare(self, peer: Peer, text: str) -> None:
+        """A message: an environment is to be set up before anything asks for a worker in it."""
+        key = _key(text)
+        if key and self.table[key].state in ("new", "failed"):
+            self._set_up(self.table[key])
 
     def _set_up(self, record: RuntimeEnvRecord) -> None:
         fields = record.fields
@@ -115,6 +122,7 @@ class RuntimeEnvs:
             self.fail(record.key, answer["error"])
         else:
             record.state = "ready"
+            record.held = venvs.hold(answer["python"])
             record.python = record.python or answer["python"]
             self._fork(record)
 
@@ -133,6 +141,15 @@ class RuntimeEnvs:
         self._failed(key, f"Failed to set up runtime environment.\n{message}")
 
     def close(self) -> None:
+        for record in self.table.values():
+            if record.held is not None:
+                record.held.close()
         for builder, _, _ in self._builders.values():
             builder.terminate()
             builder.wait()
+
+
+def _key(text: str) -> str:
+    """By what an environment is, empty for the empty one; how it is set up is no part of that."""
+    what = {name: value for name, value in json.loads(text or "{}").items() if name != "config"}
+    return hashlib.blake2b(json.dumps(what, sort_keys=True).encode(), digest_size=16).hexdigest() if what else ""
