@@ -25,7 +25,7 @@ class Call:
 
     __slots__ = (
         "task", "work", "actor", "cell", "parent", "environment", "payload", "slots", "deps", "values", "holds",
-        "needs", "returns", "submitted", "lane", "pushed_at", "told", "cancelled", "tally",
+        "needs", "returns", "submitted", "number", "lane", "pushed_at", "told", "cancelled", "tally",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +59,8 @@ class Call:
         """What is kept for it while its client has it: its arguments, the refs inside them, its actor."""
         self.returns = returns
         self.submitted = submitted
+        self.number = 0
+        """Its number among the calls that were pushed on its lane."""
         self.lane: Lane | None = None
         self.pushed_at = 0.0
         self.told = False

@@ -13,7 +13,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from shoal.exceptions import ClusterError
@@ -24,7 +24,8 @@ from shoal.wire import READ, Decoder, Message, check_peer, encode
 
 BACKLOG = 64
 HOLD_BACK = 0.002
-"""Seconds that the ends of quick calls may gather while more calls wait here."""
+"""Seconds that the ends of quick calls may gather while more calls wait here; should one of those run long, it is told
+by the driver that the lease is over, and sends them then."""
 AT_ONCE = 64
 """Ends that are sent together at most, so that the client can push more meanwhile."""
 
@@ -42,7 +43,6 @@ class IncomingLane:
         self.stash: collections.deque[tuple[int, Run]] = collections.deque()
         """Calls that come after some from the hub which are not here yet."""
         self._page: mmap.mmap | None = None
-        self._begun = 0
         self._decoder = Decoder()
         self._out: list[Message] = []
         self._sent_at = 0.0
@@ -67,11 +67,10 @@ class IncomingLane:
             return []
         return self._decoder.feed(data)
 
-    def begin(self) -> None:
-        """Count a call as begun, where the client can see it after our death."""
-        self._begun += 1
+    def begin(self, number: int) -> None:
+        """Note that a call has begun, where the client can see it after our death."""
         if self._page is not None:
-            COUNT.pack_into(self._page, 0, self._begun)
+            COUNT.pack_into(self._page, 0, number)
 
     def say(self, message: Message) -> None:
         self._out.append(message)
@@ -110,6 +109,9 @@ class Incoming:
         self._received: collections.Counter[int] = collections.Counter()
         self._running: dict[bytes, Run] = {}
         self._adopted: set[bytes] = set()
+        """Calls that run and that the hub knows of."""
+        self._cancelled: set[bytes] = set()
+        """Calls that wait and shall not begin."""
         self._unreported: set[bytes] = set()
         """Calls that have begun and whose end has not been sent: until it is, their lease is not closed."""
         self._closed = 0
@@ -178,7 +180,7 @@ class Incoming:
     def _take_run(self, lane: IncomingLane, message: Message) -> None:
         lane.received += 1
         lease, after = message[1], message[2]
-        run = Run(*message[3:])._replace(lane=lane)
+        run = Run(*message[3:])._replace(number=lane.received, lane=lane)
         if lease and lease <= self._closed:
             lane.say(("returned", (run.task,)))
             lane.flush()
@@ -208,7 +210,7 @@ class Incoming:
     def begin(self, run: Run) -> None:
         """The call leaves the queue; the lock is held."""
         assert run.lane is not None
-        run.lane.begin()
+        run.lane.begin(run.number)
         self._running[run.task] = run
         self._unreported.add(run.task)
 
@@ -243,6 +245,31 @@ class Incoming:
         if at_once or lane.is_due(now):
             lane.flush(now)
 
+    # cancel
+
+    def cancel(self, task: bytes, queue: Iterable[Run]) -> bool:
+        """The hub has cancelled it, and so it knows of it: it is not told again. True when it has not begun."""
+        if task in self._running:
+            self._adopted.add(task)
+            return False
+        stashed = (run for lane in self._lanes.values() for _, run in lane.stash)
+        waits = any(run.task == task and run.lane is not None for run in (*queue, *stashed))
+        if waits:
+            self._cancelled.add(task)
+        return waits
+
+    def is_cancelled(self, run: Run) -> bool:
+        """Whether one that has just begun is over already."""
+        if run.task not in self._cancelled:
+            return False
+        self._cancelled.remove(run.task)
+        self._adopted.add(run.task)
+        return True
+
+    def _flush(self) -> None:
+        for lane in list(self._lanes.values()):
+            lane.flush()
+
     # leases
 
     def close_lease(self, lease: int, queue: collections.deque[Run]) -> None:
@@ -252,11 +279,12 @@ class Incoming:
             back = [run for run in queue if run.lane is not None]
             for run in back:
                 queue.remove(run)
+                self._cancelled.discard(run.task)
             self._closing = lease
             self._say_closed()
         for lane in {run.lane for run in back if run.lane is not None}:
             lane.say(("returned", tuple(run.task for run in back if run.lane is lane)))
-            lane.flush()
+        self._flush()  # what was held back too: the driver may ask because nothing comes while one runs long
 
     def reported(self, run: Run) -> None:
         """The end of a call is on its way."""
@@ -266,6 +294,7 @@ class Incoming:
 
     def _say_closed(self) -> None:
         if self._closing and not self._unreported:
+            self._flush()
             self._link.report(("closed", self._closing))
             self._closing = 0
             self._link.kick()

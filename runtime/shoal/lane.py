@@ -1,7 +1,8 @@
 """One lane: the client's end of its socket to a worker. See docs/lanes.md.
 
-The worker listens in the cluster's folder. With the first words goes a page of memory in which the worker counts the
-calls that it has begun, so that after its death it is known which had been started.
+The worker listens in the cluster's folder. With the first words goes a page of memory in which the worker notes the
+number of the call that it has begun last, so that after its death it is known which had been started: both ends number
+the calls as they come, and they begin in that order, if at all.
 
     client → worker   ("client", number)  ("kind", …)  ("function", …)  ("environment", …)
                       ("run", lease, after, task, kind, cell, environment, payload, slots, deps, values)
@@ -53,7 +54,6 @@ class Lane:
         """The number of the open lease; 0 where there is none, and for an actor's lane."""
         self.total = 0
         """Calls pushed since it was opened."""
-        self.answered = 0
         self.answered_at = 0.0
         """When the last answer came (monotonic): what was pushed first has been running since then at most."""
         self.ended = False
@@ -160,11 +160,10 @@ class Lane:
         while self._read_once():
             pass
 
-    @property
-    def started(self) -> int:
-        """How many of the unanswered calls the worker has begun, counted from the first."""
+    def unanswered(self) -> list[tuple[Call, bool]]:
+        """What a dead worker still owed, and whether it had begun each."""
         begun: int = COUNT.unpack_from(self._page)[0]
-        return max(0, begun - self.answered)
+        return [(call, call.number <= begun) for call in self.pushed.values()]
 
     def close(self) -> None:
         """No more is sent or read; `pushed` stays as it is."""

@@ -225,6 +225,7 @@ class Lanes:
         call.lane, call.pushed_at = lane, time.monotonic()
         lane.pushed[call.task] = call
         lane.total += 1
+        call.number = lane.total
         self._unsent[lane] = None
         lane.say(
             (
@@ -373,8 +374,7 @@ class Lanes:
             self._unsent.pop(lane, None)
             lane.read_rest()
             self._shut(lane)
-            started = lane.started
-            unanswered = [(call, i < started) for i, call in enumerate(lane.pushed.values())]
+            unanswered = lane.unanswered()
             lane.forget()
         calls = []
         for call, begun in unanswered:
@@ -407,7 +407,6 @@ class Lanes:
                 call = lane.pushed.pop(task, None)
                 if call is None:
                     continue
-                lane.answered += 1
                 self._leave(call)
                 values.extend(zip(call.returns, results, strict=False))
                 work = call.work
@@ -445,8 +444,8 @@ class Lanes:
         call = self._calls.get(task)
         if call is not None:
             self._leave(call)
-            if call.lane is not None and call.lane.pushed.pop(task, None) is not None:
-                call.lane.answered += 1
+            if call.lane is not None:
+                call.lane.pushed.pop(task, None)
 
     # telling
 

@@ -55,4 +55,8 @@ class Run(NamedTuple):
     values: tuple[Any, ...]
     before: int = 0
     """Calls of its client that came by the lane and are to begin before it."""
+    number: int = 0
+    """Among those of the hub, or of its lane."""
+    retries: int = 0
+    """How often an actor's call that raises may be repeated; -1 is without end."""
     lane: IncomingLane | None = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import collections
+import itertools
 import os
 import select
 import signal
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from shoal import assigned, context, current
 from shoal.backpressure import Backpressure
+from shoal.begun import Begun
 from shoal.engines.local import LocalEngine
 from shoal.environment import Environments
 from shoal.exceptions import ClusterDiedError, ShoalValueError
@@ -46,17 +48,17 @@ def main(
     number: int,
     task: socket.socket,
     control: socket.socket,
-    pipes: list[int],
+    fds: list[int],
     folder: Path,
     settles: bool = False,
     own_path: Sequence[str] = (),
 ) -> int:
     """Run until told to end, or until the hub is gone; returns the exit status.
 
-    With `settles` it is for one runtime environment and enters that first. `own_path` is the import path of another
-    interpreter than the cluster's.
+    `fds` are both ends of its output pipes and the page of begun calls. With `settles` it is for one runtime
+    environment and enters that first. `own_path` is the import path of another interpreter than the cluster's.
     """
-    worker = Worker(number, task, control, pipes, folder, own_path)
+    worker = Worker(number, task, control, fds, folder, own_path)
     return worker.run() if not settles or worker.settle() else 1
 
 
@@ -68,7 +70,7 @@ class Worker:
         number: int,
         task: socket.socket,
         control: socket.socket,
-        pipes: list[int],
+        fds: list[int],
         folder: Path,
         own_path: Sequence[str],
     ) -> None:
@@ -76,7 +78,6 @@ class Worker:
         self._environments = Environments(list(own_path))
         self._lock = threading.RLock()  # a word said under it has the calls that run adopted
         self._queue: collections.deque[Run] = collections.deque()
-        self._cancelled: set[bytes] = set()
         self._described: dict[bytes, Kind] = {}
         """What runs now, by task."""
         self._groups: Groups | None = None
@@ -92,7 +93,9 @@ class Worker:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self._shield = WorkerShield(self._wants_interrupt)
         self._shield.install()
-        out_r, err_r, out_w, err_w = pipes
+        out_r, err_r, out_w, err_w, page = fds
+        self._begun = Begun(page)
+        os.close(page)
         self._output = OutputPipes((out_r, err_r), (out_w, err_w), self._send_output)
         self._calls = Calls(context.get_task, self._give_cpu, self._shield, self._lock)
         self.engine = LocalEngine(
@@ -155,6 +158,8 @@ class Worker:
                         self._running = run.task
                     if run.lane is not None:
                         self._incoming.begin(run)
+                    elif not handed:
+                        self._begun.begin(run.number)
                 if handed and self._groups is not None:
                     self._groups.submit(kind.group, run)
                 else:
@@ -180,7 +185,7 @@ class Worker:
         context.enter(run.task, run.cell)
         self._calls.begin(run.task)
         try:
-            if run.task in self._cancelled:
+            if self._incoming.is_cancelled(run):
                 raise KeyboardInterrupt
             if kind.concurrency is not None:
                 self._open_groups(kind.concurrency)
@@ -189,7 +194,9 @@ class Worker:
             self._environments.enter(run.environment, self._threads or kind.threads)
             if kind.group:
                 raise ShoalValueError(f"{kind.name}(): its actor has no concurrency group {kind.group!r}")
-            ended = self._execution.attempt(kind, run, self._over)
+            tries = itertools.count()
+            while self._goes_again(run, kind, ended := self._execution.attempt(kind, run, self._over), next(tries)):
+                self._running = run.task
         except KeyboardInterrupt:
             now = time.time()
             ended = Ended("cancelled", [], now, now)
@@ -197,12 +204,20 @@ class Worker:
             self._over()
             ended = self._execution.failed(kind, run, error, time.time())
         self._over()
-        self._cancelled.discard(run.task)
         self._conclude(run, kind, ended, not self._queue or not kind.retries)
 
     def _over(self) -> None:
         """What it returned stands: an interrupt from here on comes too late."""
         self._running = None
+
+    def _goes_again(self, run: Run, kind: Kind, ended: Ended, tries: int) -> bool:
+        """Whether an actor's call that raised is repeated: in its place, so that the later ones of its caller wait."""
+        if ended.outcome != "retry" or kind.role != "method" or tries == run.retries:
+            return False
+        self._output.drain()
+        self.engine.link.report(("again", run.task))
+        self.engine.link.flush()
+        return True
 
     def _conclude(self, run: Run, kind: Kind, ended: Ended, at_once: bool) -> None:
         self._output.drain()
@@ -259,6 +274,7 @@ class Worker:
             if self._handed.pop(run.task, None) is None:
                 return False
             self._handed[run.task] = None
+            self._begun.open(run.number)
             self._calls.begin(run.task)
         context.enter(run.task, run.cell)
         self._described[run.task] = self._kinds[run.kind]
@@ -267,8 +283,12 @@ class Worker:
     def _execute_in_thread(self, run: Run) -> None:
         if self._begin(run):
             kind = self._kinds[run.kind]
+            tries = itertools.count()
             try:
-                ended = self._execution.attempt(kind, run, lambda: None)
+                while self._goes_again(
+                    run, kind, ended := self._execution.attempt(kind, run, lambda: None), next(tries)
+                ):
+                    pass
             except SystemExit as leaving:
                 self._leave(_status(leaving))
             self._end(run, kind, ended)
@@ -276,8 +296,12 @@ class Worker:
     async def _execute_on_loop(self, run: Run) -> None:
         if self._begin(run):
             kind = self._kinds[run.kind]
+            tries = itertools.count()
             try:
-                ended = await self._execution.attempt_async(kind, run)
+                while self._goes_again(
+                    run, kind, ended := await self._execution.attempt_async(kind, run), next(tries)
+                ):
+                    pass
             except SystemExit as leaving:
                 self._leave(_status(leaving))
             self._end(run, kind, ended)
@@ -286,6 +310,8 @@ class Worker:
         with self._lock:
             del self._handed[run.task]
         self._conclude(run, kind, ended, at_once=True)
+        with self._lock:
+            self._begun.close(run.number)
 
     def _leave(self, status: int) -> NoReturn:
         """End the process from a thread that is not the main one."""
@@ -378,11 +404,10 @@ class Worker:
     def _cancel(self, task: bytes) -> None:
         """Have it not start, or tell it that nobody waits for it any more."""
         with self._lock:
+            if self._incoming.cancel(task, self._queue):
+                return  # a lane's call ends when its turn comes
             group = self._handed.get(task)
             queued = [run for run in self._queue if run.task == task]
-            if queued and queued[0].lane is not None:  # a lane's call ends when its turn comes
-                self._cancelled.add(task)
-                return
             for run in queued:
                 self._queue.remove(run)
             if group is not None:

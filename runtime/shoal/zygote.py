@@ -3,8 +3,9 @@
 A fork takes milliseconds where a new interpreter takes a tenth of a second. The zygote is itself forked from the hub
 before the hub opens a socket or loads zmq. It reads orders from its socket:
 
-    ("fork", worker, python, settles)    its six descriptors ride along: task and control socket, both ends of its
-                                         output pipes; with another interpreter the fork becomes that one
+    ("fork", worker, python, settles)    its seven descriptors ride along: task and control socket, both ends of its
+                                         output pipes, the page of begun calls; with another interpreter the
+                                         fork becomes that one
 
 and reports ("forked", worker, pid) and ("died", worker, status). It is a subreaper: what workers leave behind comes
 to it. When the hub is gone it ends all of them, removes the cluster's folder and ends.
@@ -77,7 +78,7 @@ class Zygote:
 
     def _order(self, inherited: tuple[int, ...]) -> bool:
         try:
-            data, fds, _, _ = socket.recv_fds(self._hub, 4096, 6)
+            data, fds, _, _ = socket.recv_fds(self._hub, 4096, 7)
         except OSError:
             return False
         if not data:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -141,6 +142,48 @@ def test_retry_exceptions_of_a_method(engine: Any) -> None:
 
     actor: Any = Stubborn
     assert shoal.get(actor.remote().at_last.remote(), timeout=PATIENCE) == 3
+
+
+@pytest.mark.needs_processes
+@pytest.mark.parametrize("how", ["plain", "threads", "async"])
+def test_a_method_that_raises_is_repeated_in_its_place(engine: Any, how: str) -> None:
+    """The later calls of its caller wait for it where calls run one by one; Ray promises no order here."""
+
+    class Log:
+        def __init__(self) -> None:
+            self.done: list[int] = []
+            self.tries: dict[int, int] = {}
+
+        def note(self, i: int) -> None:
+            self._try(i)
+
+        def _try(self, i: int) -> None:
+            self.tries[i] = self.tries.get(i, 0) + 1
+            if i % 5 == 0 and self.tries[i] < 3:
+                raise ValueError
+            self.done.append(i)
+
+        def seen(self) -> list[int]:
+            return self.done
+
+    class Async(Log):
+        async def note(self, i: int) -> None:  # type: ignore[override]
+            self._try(i)
+
+        async def seen(self) -> list[int]:  # type: ignore[override]
+            return self.done
+
+    cls = shoal.remote(max_task_retries=2)(Async if how == "async" else Log)
+    log: Any = (cls.options(max_concurrency=1 if how == "plain" else 2) if how != "async" else cls).remote()
+    refs = [log.note.options(retry_exceptions=True).remote(i) for i in range(20)]
+    refs.append(log.note.options(retry_exceptions=True, max_task_retries=0).remote(20))
+    for ref in refs:
+        with contextlib.suppress(ValueError):
+            shoal.get(ref, timeout=PATIENCE)
+    seen = shoal.get(log.seen.remote())
+    assert sorted(seen) == list(range(20)), "each of these had tries enough, and the last had not"
+    if how == "plain":
+        assert seen == sorted(seen)
 
 
 @pytest.mark.needs_processes

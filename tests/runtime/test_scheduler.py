@@ -68,6 +68,8 @@ class World(RuleBasedStateMachine):
         self.objects: dict[bytes, int] = {}
         self.ended: Counter[bytes] = Counter()
         self.starts: Counter[bytes] = Counter()
+        self.numbers: dict[bytes, int] = {}
+        """Of what each worker was sent."""
         self.cancelled: set[bytes] = set()
         self.delivered: Counter[bytes] = Counter()
         self.freed: set[bytes] = set()
@@ -75,7 +77,6 @@ class World(RuleBasedStateMachine):
         self.failed: set[bytes] = set()
         self.left: set[int] = set()
         self.sent: dict[tuple[int, int], list[bytes]] = {}
-        self.retried: set[bytes] = set()
         self.kept: set[bytes] = set()
         self.forgotten: set[bytes] = set()
         self.asked_lost: list[tuple[int, int]] = []
@@ -95,7 +96,9 @@ class World(RuleBasedStateMachine):
             case cmd.StartWorker(worker, env):
                 self.starting.append(worker)
                 self.envs[worker] = env
-            case cmd.Run(worker, task):
+            case cmd.Run(worker, task, number):
+                assert number > max(self.numbers.get(t, 0) for t in [*self.workers[worker], b""])
+                self.numbers[task] = number
                 assert not self.ended[task] or self.submitted[task].role == "actor", "run after its end"
                 assert task not in self.forgotten, "run without its arguments"
                 self.check_order(worker, task)
@@ -141,9 +144,9 @@ class World(RuleBasedStateMachine):
                 pass
 
     def check_order(self, worker: int, task: bytes) -> None:
-        """The calls of one caller go to one process in their order, but for those that are repeated after an error."""
+        """The calls of one caller go to one process in their order, those too that another process had begun."""
         record = self.scheduler.tasks[task]
-        if record.kind.role == "method" and task not in self.retried:
+        if record.kind.role == "method":
             sent = self.sent.setdefault((worker, record.client), [])
             assert not sent or sent[-1] < task, "a later call of the caller went before"
             sent.append(task)
@@ -223,15 +226,18 @@ class World(RuleBasedStateMachine):
         task = self.workers[worker][0]
         if worker in self.blocked:
             self.unblock(worker)
-        self.workers[worker].pop(0)
         record = self.scheduler.tasks.get(task)
+        if how == "retry" and self.submitted[task].role == "method" and record is not None:
+            if record.retries and not record.cancelled:
+                self.starts[task] += 1
+                self.do(ev.Repeated(worker, task))  # in its place
+                return
+        self.workers[worker].pop(0)
         cancelled = record is not None and record.cancelled
         k = self.submitted[task]
         how = "error" if how == "exit" and k.role == "task" else how
         outcome = "cancelled" if cancelled else how
         self.starts[task] += 1
-        if outcome == "retry":
-            self.retried.add(task)
         self.do(ev.Finished(worker, task, outcome, ((),) * k.returns, seconds, None if how == "ok" else "ValueError"))
 
     @precondition(lambda self: bool([w for w in self.busy() if w not in self.blocked]))
@@ -280,9 +286,10 @@ class World(RuleBasedStateMachine):
         self.do(ev.Returned(worker, back))
 
     @precondition(lambda self: self.workers)
-    @rule(data=st.data())
-    def dies(self, data: Any) -> None:
-        self.bury(data.draw(st.sampled_from(sorted(self.workers))))
+    @rule(data=st.data(), begun=st.booleans())
+    def dies(self, data: Any, begun: bool) -> None:
+        worker = data.draw(st.sampled_from(sorted(self.workers)))
+        self.bury(worker, begun or worker in self.blocked)
 
     @precondition(lambda self: self.asked_lost)
     @rule()
@@ -294,16 +301,18 @@ class World(RuleBasedStateMachine):
     def is_ended(self) -> None:
         self.bury(min((self.doomed | self.stopping) & set(self.workers)))
 
-    def bury(self, worker: int) -> None:
+    def bury(self, worker: int, begun: bool = True) -> None:
+        """`begun`: its first call had begun."""
         queue = self.workers.pop(worker)
-        if queue:
+        had_begun = {self.numbers[queue[0]]} if queue and begun else set()
+        if had_begun:
             self.starts[queue[0]] += 1
         self.blocked.discard(worker)
         self.asked_back.pop(worker, None)
         for object_id, client in list(self.objects.items()):
             if client == worker:
                 del self.objects[object_id]
-        self.do(ev.WorkerDied(worker, "a test"))
+        self.do(ev.WorkerDied(worker, "a test", had_begun))
 
     @precondition(lambda self: self.scheduler.tasks)
     @rule(data=st.data(), force=st.booleans(), recursive=st.booleans())
@@ -362,6 +371,7 @@ class World(RuleBasedStateMachine):
             return
         driver = data.draw(st.sampled_from(self.drivers()))
         self.left.add(driver)
+        self.cancelled.update(t.id for t in self.scheduler.tasks.values() if t.job == driver)
         self.asked_lost = [(c, w) for c, w in self.asked_lost if c != driver]
         for object_id in self.held(driver):
             del self.objects[object_id]
@@ -456,10 +466,13 @@ World.TestCase.settings = settings(max_examples=100, stateful_step_count=50, dea
 TestWorld = World.TestCase
 
 
-STEPS = ["call once", "call stubborn", "call endless", "dies", "is killed", "starts", "ok", "retry", "error", "exit"]
+STEPS = [
+    "call once", "call stubborn", "call endless", "dies", "dies idly", "is killed", "starts",
+    "ok", "retry", "error", "exit",
+]  # fmt: skip
 
 
-@given(k=st.sampled_from(CLASSES[1:]), steps=st.lists(st.sampled_from([*STEPS[:6], *STEPS]), max_size=25))
+@given(k=st.sampled_from(CLASSES[1:]), steps=st.lists(st.sampled_from([*STEPS[:7], *STEPS]), max_size=25))
 @settings(max_examples=200)
 def test_an_actor_through_its_crashes(k: Kind, steps: list[str]) -> None:
     """The same world with nothing in it but one actor and two callers, so that crashes meet many calls."""
@@ -471,8 +484,8 @@ def test_an_actor_through_its_crashes(k: Kind, steps: list[str]) -> None:
         if step.startswith("call"):
             call = next(m for m in METHODS if m.name == step.removeprefix("call "))
             world.submit(call, DRIVERS[number % 2], actor=actor)
-        elif step == "dies" and working:
-            world.bury(working[0])
+        elif step.startswith("dies") and working:
+            world.bury(working[0], step == "dies")
         elif step == "is killed":
             world.do(ev.ActorKilled(actor, "a test", True))
             if world.doomed & set(world.workers):

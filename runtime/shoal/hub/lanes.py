@@ -39,6 +39,7 @@ class Lanes:
                 cmd.Lend: self._lend,
                 cmd.CloseLease: self._close_lease,
                 cmd.OfferLane: self._offer,
+                cmd.LaneTold: self._record,
                 cmd.LaneLost: lambda c: hub.tell(c.client, ("lane_lost", c.worker)),
                 cmd.LaneAnswered: lambda c: hub.tell(c.client, ("answered", c.task)),
             }
@@ -59,7 +60,7 @@ class Lanes:
         parent: bytes | None,
         worker: int,
     ) -> None:
-        self._told(task, kind, peer.number, cell, parent, actor, worker, adopted=False)
+        self._hub.happened(ev.Told(task, kind, peer.number, peer.number, cell, parent, actor, worker, False))
 
     def _on_adopt(
         self, peer: Peer, task: bytes, kind: bytes, client: int, cell: str | None, known: WorkerKind
@@ -79,25 +80,8 @@ class Lanes:
             )  # fmt: skip
         host = hub.scheduler.workers.get(peer.number)
         actor = host.actor if host is not None else None
-        self._told(task, kind, client, cell, None, actor, peer.number, adopted=True)
+        hub.happened(ev.Told(task, kind, client, client, cell, None, actor, peer.number, True))
         hub.schedule()  # its end may come with the same read
-
-    def _told(
-        self,
-        task: bytes,
-        kind: bytes,
-        client: int,
-        cell: str | None,
-        parent: bytes | None,
-        actor: bytes | None,
-        worker: int,
-        adopted: bool,
-    ) -> None:
-        hub = self._hub
-        now = time.time()
-        hub.recorder.submitted(task, hub.kinds[kind].name, cell, actor, parent, False, now, kind, client)
-        hub.recorder.pushed(task, worker, True, now)
-        hub.happened(ev.Told(task, kind, client, client, cell, parent, actor, worker, adopted))
 
     def _on_told_done(
         self, peer: Peer, task: bytes, outcome: str, values: list[Any], started: float, ended: float, error: str | None
@@ -146,6 +130,14 @@ class Lanes:
     def _close_lease(self, c: cmd.CloseLease) -> None:
         self._hub.tell(c.worker, ("close", c.lease), urgent=True)
         self._hub.tell(c.client, ("lease_over", c.worker, c.lease))
+
+    def _record(self, c: cmd.LaneTold) -> None:
+        """Only what the scheduler has taken: a tell may come after its call has ended."""
+        now, recorder = time.time(), self._hub.recorder
+        recorder.submitted(
+            c.task, self._hub.kinds[c.kind].name, c.cell, c.actor, c.parent, False, now, c.kind, c.client
+        )
+        recorder.pushed(c.task, c.worker, True, now)
 
     def _offer(self, c: cmd.OfferLane) -> None:
         self._hub.tell(c.client, ("offer", c.actor, c.worker, c.received, c.sent))

@@ -305,7 +305,7 @@ class Hub:
                 said = "".join(text for _, text in words)
                 self.runtime_envs.fail(worker.env, f"a worker in it ended before it could work: {reason}\n{said}")
             self.state.worker_died(number, process.pid, reason)
-            self._events.append(ev.WorkerDied(number, reason))
+            self._events.append(ev.WorkerDied(number, reason, self.supervisor.begun(process)))
             self.schedule()
             self._by_fd.pop(process.task.fd, None)
             self._peers.pop(number, None)
@@ -455,6 +455,9 @@ class Hub:
         self.recorder.timed(task, started, ended, phases)
         self._events.append(ev.Finished(peer.number, task, outcome, contained, ended - started, error))
 
+    def _on_again(self, peer: Peer, task: bytes) -> None:
+        self._events.append(ev.Repeated(peer.number, task))
+
     def _on_returned(self, peer: Peer, tasks: tuple[bytes, ...]) -> None:
         self._events.append(ev.Returned(peer.number, tasks))
 
@@ -554,7 +557,8 @@ class Hub:
         values = tuple(self.values[d] for d in task.deps)
         self.room.used(task.deps)
         first = before[1] if before[0] == command.worker else 0
-        peer.send(("run", task.id, kind.id, task.cell, environment, payload, slots, task.deps, values, first))
+        run = (task.id, kind.id, task.cell, environment, payload, slots, task.deps, values, first)
+        peer.send(("run", *run, command.number, task.retries))
         if kind.stream and (taken := self.scheduler.streams.how_many_taken(task.id)):
             peer.send(("taken", task.id, taken))  # by the reader of an earlier attempt
         self._dirty.add(peer)

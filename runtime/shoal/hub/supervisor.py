@@ -10,6 +10,7 @@ import signal
 import socket
 from dataclasses import dataclass
 
+from shoal.begun import BegunOf, new_page
 from shoal.hub.peer import Peer
 
 AT_ONCE = 32
@@ -24,6 +25,8 @@ class Process:
     task: Peer
     control: socket.socket
     readers: tuple[int, int]
+    page: int
+    """See `shoal.begun`."""
     pid: int | None = None
     doomed: bool = False
 
@@ -52,8 +55,9 @@ class Supervisor:
         control, far_control = socket.socketpair()
         out_r, out_w = os.pipe()
         err_r, err_w = os.pipe()
-        fds = [far_task.detach(), far_control.detach(), os.dup(out_r), os.dup(err_r), out_w, err_w]
-        process = Process(worker, Peer(task, worker, self._epoll), control, (out_r, err_r))
+        page = new_page()
+        fds = [far_task.detach(), far_control.detach(), os.dup(out_r), os.dup(err_r), out_w, err_w, os.dup(page)]
+        process = Process(worker, Peer(task, worker, self._epoll), control, (out_r, err_r), page)
         process.task.poke = process.poke
         self.processes[worker] = process
         self._queue.append(((worker, python, settles), fds))
@@ -112,6 +116,10 @@ class Supervisor:
                 except ProcessLookupError:
                     pass
 
+    def begun(self, process: Process) -> BegunOf:
+        """Which of its calls a dead worker had begun, by their numbers."""
+        return BegunOf(process.page)
+
     def last_words(self, process: Process) -> list[tuple[str, str]]:
         """What a dead worker had printed and not yet sent."""
         words = []
@@ -131,7 +139,7 @@ class Supervisor:
         process = self.processes.pop(worker)
         process.task.close()
         process.control.close()
-        for fd in process.readers:
+        for fd in (*process.readers, process.page):
             os.close(fd)
 
 

@@ -7,6 +7,7 @@ back.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Mapping
 
@@ -50,12 +51,13 @@ class Actors:
         if actor is not None and call.client < 0:
             actor.received[call.client] = actor.received.get(call.client, 0) + 1
 
-    def enqueue(self, actor: Actor, task: Task, front: bool = False) -> None:
+    def enqueue(self, actor: Actor, task: Task) -> None:
+        actor.mailboxes.setdefault((task.client, task.kind.group), deque()).append(task.id)
+
+    def enqueue_again(self, actor: Actor, task: Task) -> None:
+        """Before the later ones of its caller: whoever submits makes ids that grow."""
         mailbox = actor.mailboxes.setdefault((task.client, task.kind.group), deque())
-        if front:
-            mailbox.appendleft(task.id)
-        else:
-            mailbox.append(task.id)
+        mailbox.insert(sum(1 for _ in itertools.takewhile(lambda other: other < task.id, mailbox)), task.id)
 
     def sendable(self, actor: Actor, tasks: Mapping[bytes, Task]) -> list[Task]:
         """The calls whose turn it is, taken out of their mailboxes."""

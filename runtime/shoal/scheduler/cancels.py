@@ -67,13 +67,14 @@ class Cancels:
             scheduler.fail_cancelled(task)
             return
         task.cancelled = True
+        if task.worker not in scheduler.workers:
+            return  # its client has yet to say how far it got on its lane: it ends then
         if force and task.kind.role == "task":
             scheduler.out.append(KillWorker(task.worker))
             return
         if task.kind.role == "method" and not hard:
             scheduler.out.append(CancelCall(task.worker, task.id))
-            if (worker := scheduler.workers.get(task.worker)) is not None:
-                worker.running.pop(task.id, None)
+            scheduler.workers[task.worker].running.pop(task.id, None)
             scheduler.fail_cancelled(task)
         else:
             scheduler.out.append(Interrupt(task.worker, task.id))

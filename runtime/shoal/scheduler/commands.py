@@ -25,8 +25,11 @@ class KillWorker(NamedTuple):
 
 
 class Run(NamedTuple):
+    """`number` grows with each one that the worker is sent."""
+
     worker: int
     task: bytes
+    number: int
 
 
 class Interrupt(NamedTuple):
@@ -159,6 +162,18 @@ class OfferLane(NamedTuple):
     sent: int
 
 
+class LaneTold(NamedTuple):
+    """A call that is on a lane has a record from here on: that of its client, with the worker that it was given."""
+
+    task: bytes
+    kind: bytes
+    client: int
+    cell: str | None
+    parent: bytes | None
+    actor: bytes | None
+    worker: int
+
+
 class LaneLost(NamedTuple):
     """A worker is dead; the client is to say what it had there."""
 
@@ -207,6 +222,7 @@ Command = (
     | Lend
     | CloseLease
     | OfferLane
+    | LaneTold
     | LaneLost
     | LaneAnswered
 )

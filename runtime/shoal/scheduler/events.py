@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import NamedTuple
 
 from shoal.scheduler.groups import Group
@@ -46,8 +47,11 @@ class WorkerReady(NamedTuple):
 
 
 class WorkerDied(NamedTuple):
+    """`begun` holds the numbers of those that it had begun of all that it was to run."""
+
     worker: int
     reason: str
+    begun: Container[int]
 
 
 class EnvironmentFailed(NamedTuple):
@@ -60,7 +64,7 @@ class EnvironmentFailed(NamedTuple):
 class Finished(NamedTuple):
     """A worker is done with a task; `contained` lists, for each return value, the refs inside it.
 
-    `outcome` is "ok", "error", "cancelled", "retry" (an error that retry_exceptions names) or "exit" (the call
+    `outcome` is "ok", "error", "cancelled", "retry" (a task's error that retry_exceptions names) or "exit" (the call
     ended its actor, and `error` says how).
     """
 
@@ -70,6 +74,13 @@ class Finished(NamedTuple):
     contained: tuple[tuple[bytes, ...], ...]
     seconds: float
     error: str | None = None
+
+
+class Repeated(NamedTuple):
+    """An actor's call raised what retry_exceptions names, and its worker runs it again at once, in its place."""
+
+    worker: int
+    task: bytes
 
 
 class Yielded(NamedTuple):
@@ -252,6 +263,7 @@ Event = (
     | WorkerDied
     | EnvironmentFailed
     | Finished
+    | Repeated
     | Yielded
     | ItemsTaken
     | StreamDropped

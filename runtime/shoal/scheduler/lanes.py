@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shoal.scheduler import events as ev
-from shoal.scheduler.commands import Interrupt, KillWorker, LaneAnswered, LaneLost, OfferLane
+from shoal.scheduler.commands import Interrupt, KillWorker, LaneAnswered, LaneLost, LaneTold, OfferLane
 from shoal.scheduler.tables import LENT, PUSHED, Actor, Task, Worker
 
 if TYPE_CHECKING:
@@ -32,13 +32,12 @@ class Lanes:
         if task is None and e.task in scheduler.objects.table:
             return  # it has ended, by the word of the worker that adopted it
         if task is None:
-            task = scheduler.add_task(
-                ev.Submitted(e.task, e.kind, e.client, e.job, e.cell, e.parent, e.actor, (), ())
-            )
+            scheduler.out.append(LaneTold(e.task, e.kind, e.client, e.cell, e.parent, e.actor, e.worker))
+            task = scheduler.add_task(ev.Submitted(e.task, e.kind, e.client, e.job, e.cell, e.parent, e.actor, (), ()))
             task.state, task.worker, task.lane = PUSHED, e.worker, True
             worker = scheduler.workers.get(e.worker)
             if worker is not None:
-                worker.running[task.id] = None
+                worker.running[task.id] = 0
             parent = scheduler.tasks.get(e.parent) if e.parent is not None else None
             if (parent is not None and parent.cancelled) or e.client not in scheduler.clients:
                 scheduler.cancels.cancel(task, force=False)
@@ -91,9 +90,10 @@ class Lanes:
 
     # deaths
 
-    def worker_died(self, worker: Worker, error: str, reason: str, running: list[bytes]) -> list[bytes]:
-        """Ask the clients with lanes to it; returns the tasks that are not theirs to tell of."""
+    def worker_died(self, worker: Worker, error: str, reason: str) -> list[tuple[bytes, int]]:
+        """Ask the clients with lanes to it; returns the tasks that are not theirs to tell of, with their numbers."""
         scheduler = self._scheduler
+        running = list(worker.running.items())
         clients = worker.drivers & scheduler.clients
         if not clients:
             return running
@@ -102,7 +102,7 @@ class Lanes:
         if actor is not None:
             actor.silent |= clients
         scheduler.out.extend(LaneLost(client, worker.id) for client in sorted(clients))
-        return [t for t in running if not self._is_waited_for(t, clients)]
+        return [(t, number) for t, number in running if not self._is_waited_for(t, clients)]
 
     def _is_waited_for(self, task_id: bytes, clients: set[int]) -> bool:
         task = self._scheduler.tasks.get(task_id)

@@ -122,10 +122,10 @@ class ActorLives:
         for caller in sorted(callers):
             self._scheduler.lanes.offer(actor, worker, caller)
 
-    def repeat(self, task: Task) -> None:
-        """Send a call again that raised."""
-        self._again(task)
-        self.send_calls(self.of(task))
+    def repeated(self, e: ev.Repeated) -> None:
+        worker, task = self._scheduler.workers.get(e.worker), self._scheduler.tasks.get(e.task)
+        if worker is not None and task is not None and task.id in worker.running:
+            task.retries -= task.retries > 0
 
     def pending(self, actor_id: bytes, client: int) -> int:
         """How many calls of this caller are not done."""
@@ -153,25 +153,32 @@ class ActorLives:
         self._scheduler.placement.enqueue(creation, front=True)
         self._out.append(ActorChanged(actor.id))
 
-    def lost_calls(self, worker: Worker, calls: Iterable[bytes], reason: str) -> None:
-        """Those that the hub had sent to a process that died, and of which it has not heard."""
-        actor = self._actors.table.get(worker.actor or b"")
-        found = [t for t in map(self._scheduler.tasks.get, calls) if t is not None and t.kind.role == "method"]
-        repeated = [task for task in found if self._charge(actor, task, reason)]
-        for task in reversed(repeated):
-            self._again(task)
+    def lost_calls(self, worker: Worker, calls: Iterable[tuple[bytes, bool]], reason: str) -> None:
+        """Those that the hub had sent to a process that died, and of which it has not heard; whether each had begun."""
+        actor = self._actors.table[worker.actor or b""]
+        again = []
+        for task_id, begun in calls:
+            task = self._scheduler.tasks.get(task_id)
+            if task is None or task.kind.role != "method":
+                continue
+            if task.cancelled:
+                self._scheduler.fail_cancelled(task)
+            elif not begun or self._charge(actor, task, reason):
+                again.append(task)
+        for task in reversed(again):
+            self._again(actor, task)
 
     def lost_on_lane(self, task: Task, begun: bool, reason: str) -> None:
         """One that its caller had on a lane to a process that died; the last of a caller's comes first."""
         actor = self.of(task)
-        if actor is None or actor.state == DEAD:
-            self.submit(task)  # which refuses it
-        elif task.cancelled:
+        if task.cancelled:
             self._scheduler.fail_cancelled(task)
+        elif actor is None or actor.state == DEAD:
+            self.submit(task)  # which refuses it
         elif not begun or self._charge(actor, task, reason):
             self._objects.pin(actor.id)
             task.holds = (*task.holds, actor.id)
-            self._again(task)
+            self._again(actor, task)
 
     def heard(self, actor_id: bytes, caller: int) -> None:
         """A driver has said what it had on its lane to the process that died: its later calls may go."""
@@ -180,13 +187,9 @@ class ActorLives:
             actor.silent.discard(caller)
             self.send_calls(actor)
 
-    def _charge(self, actor: Actor | None, task: Task, reason: str) -> bool:
-        """For a call that may have run when its actor's process died: whether it is to run again."""
-        if task.cancelled:
-            self._scheduler.fail_cancelled(task)
-        elif actor is None or actor.state == DEAD:
-            self._refuse(task, task.actor or b"", "ActorDiedError", reason)
-        elif task.retries == 0:
+    def _charge(self, actor: Actor, task: Task, reason: str) -> bool:
+        """For a call that had begun when its actor's process died: whether it is to run again."""
+        if task.retries == 0:
             spent = f" after {task.kind.retries} retries" if task.kind.retries > 0 else ""
             self._scheduler.fail(
                 task, "ActorUnavailableError",
@@ -199,10 +202,9 @@ class ActorLives:
             return True
         return False
 
-    def _again(self, task: Task) -> None:
-        """Before the later ones of its caller."""
+    def _again(self, actor: Actor, task: Task) -> None:
         task.state, task.worker = WAITING if task.missing else QUEUED, None
-        self._actors.enqueue(self._actors.table[task.actor or b""], task, front=True)
+        self._actors.enqueue_again(actor, task)
 
     def exited(self, task: Task, reason: str) -> None:
         """A call ended its actor: it and all that are queued fail."""

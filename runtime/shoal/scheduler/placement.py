@@ -157,12 +157,13 @@ class Placement:
 
     def push(self, worker: Worker, task: Task) -> None:
         task.state, task.worker = PUSHED, worker.id
-        worker.running[task.id] = None
+        worker.pushed += 1
+        worker.running[task.id] = worker.pushed
         kind = task.kind
         if kind.calls:
             worker.calls[kind.function] += 1
             worker.worn = worker.worn or worker.calls[kind.function] >= kind.calls
-        self._out.append(Run(worker.id, task.id))
+        self._out.append(Run(worker.id, task.id, worker.pushed))
 
     def _push_more(self, key: Queue, queue: Line) -> None:
         """Fill the leased workers evenly; the more a function's tasks take, the fewer lie ahead."""

@@ -60,6 +60,7 @@ class Scheduler:
             ev.WorkerDied: self._worker_died,
             ev.EnvironmentFailed: self._environment_failed,
             ev.Finished: self._finished,
+            ev.Repeated: self.lives.repeated,
             ev.Yielded: self._yielded,
             ev.ItemsTaken: self.streams.taken,
             ev.StreamDropped: self.streams.dropped,
@@ -277,16 +278,18 @@ class Scheduler:
         if worker.state == ACTOR:
             self.lives.lost(worker, e.reason)
         error = "WorkerCrashedError" if worker.node.alive else "NodeDiedError"
-        running = self.lanes.worker_died(worker, error, e.reason, list(worker.running))
+        running = [
+            (task_id, number in e.begun) for task_id, number in self.lanes.worker_died(worker, error, e.reason)
+        ]
         if worker.state == ACTOR and running:
             self.lives.lost_calls(worker, running, e.reason)
             running = []
         had_started = worker.state != STARTING
         self.placement.lose(worker)
-        for task_id in reversed(running):
+        for task_id, begun in reversed(running):
             task = self.tasks.get(task_id)
             if task is not None:
-                self.lost_worker(task, error, e.reason, started=task_id == running[0])
+                self.lost_worker(task, error, e.reason, begun)
         self.clients.discard(e.worker)
         self.objects.leave(e.worker)
         self.streams.leave(e.worker)
@@ -331,13 +334,10 @@ class Scheduler:
         if task.cancelled:
             self.fail_cancelled(task)
             return True
-        if task.retries == 0:
+        if task.retries == 0 or task.kind.role == "method":
             return False
         task.retries -= task.retries > 0
-        if task.kind.role == "method":
-            self.lives.repeat(task)
-        else:
-            self.placement.enqueue(task)
+        self.placement.enqueue(task)
         return True
 
     def _yielded(self, e: ev.Yielded) -> None:

@@ -125,8 +125,10 @@ class Worker:
     shape: Shape = ()
     wish: Wish | None = None
     gpus: Gpus = ()
-    running: dict[bytes, None] = field(default_factory=dict)
-    """Tasks pushed to it, in order: the first is the one that runs."""
+    running: dict[bytes, int] = field(default_factory=dict)
+    """Tasks pushed to it, in order: the first is the one that runs. By their numbers; 0 for one on a lane."""
+    pushed: int = 0
+    """The number of the last."""
     actor: bytes | None = None
     blocked: bool = False
     taking_back: bool = False
