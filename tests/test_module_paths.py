@@ -36,6 +36,7 @@ PATHS = """
     util.placement_group: placement_group PlacementGroup remove_placement_group placement_group_table
     util.queue: Queue Empty Full
     util.scheduling_strategies: PlacementGroupSchedulingStrategy NodeAffinitySchedulingStrategy
+    util: register_serializer deregister_serializer list_named_actors
     util.serialization: register_serializer deregister_serializer
     util.state: list_tasks list_actors get_task summarize_tasks
 """

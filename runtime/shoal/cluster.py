@@ -29,6 +29,7 @@ from shoal.config import (
     remove_folder,
     spill_option,
 )
+from shoal.echo import Echo
 from shoal.engines.base import Engine, Output
 from shoal.engines.local import LocalEngine
 from shoal.exceptions import ClusterDiedError, ClusterError, ClusterNotFoundError, EngineUnavailable, ShoalValueError
@@ -82,6 +83,10 @@ class Cluster:
         self._process = process
         self._log = log
         self._feed: Feed | None = None
+        self._echo: Echo | None = None
+        self._unechoed: Callable[[], None] = lambda: None
+        self.quiet = False
+        """What its tasks print is not to appear in this program's output."""
         self._pid = os.getpid()
 
     @property
@@ -103,6 +108,16 @@ class Cluster:
         if isinstance(self.engine, LocalEngine):
             return self.engine.on_output(handler)
         return lambda: None
+
+    def echo(self, on: bool) -> None:
+        """Have what tasks print appear in this program's output, or no longer."""
+        if on and self._echo is None:
+            self._echo = Echo()
+            self._unechoed = self.on_output(self._echo)
+        elif not on and self._echo is not None:
+            self._unechoed()
+            self._echo.close()
+            self._echo = None
 
     def cancel_cell(self, cell: str, actors_too: bool = False) -> int:
         """Cancel all that the cell launched and is not done; returns how many tasks that were."""
@@ -128,6 +143,7 @@ class Cluster:
             except ClusterDiedError:
                 pass  # it took us at our word before it could answer
         self.engine.close()
+        self.echo(False)
         if self._process is not None and stop:
             with contextlib.suppress(subprocess.TimeoutExpired):  # it dropped us and serves others
                 self._process.wait(START)
@@ -157,6 +173,8 @@ def interactive(on: bool | None = None) -> bool:
     """Whether this process is a notebook, where cells are run again; the extension says so with `on`."""
     if on is not None:
         _here.interactive = on
+        if on and _here.cluster is not None:
+            _here.cluster.echo(False)
     return _here.interactive
 
 
@@ -173,6 +191,8 @@ def use(cluster: Cluster | None) -> None:
         _here.at_exit = True
         atexit.register(leave)
     _here.cluster = cluster
+    if cluster is not None:
+        cluster.echo(not (_here.interactive or cluster.quiet))
     _engine_here.set_engine(None if cluster is None else cluster.engine)
     for watcher in _here.watchers:
         watcher(cluster)

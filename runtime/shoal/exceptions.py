@@ -2,7 +2,7 @@
 
     ShoalError
     ├── TaskError                    user code raised; also an instance of the user's own class
-    ├── TaskCancelledError           the work was cancelled (interrupt button, cancel())
+    │   └── TaskCancelledError       the work was cancelled (interrupt button, cancel())
     ├── WorkerCrashedError           the process that ran a task died
     │   └── OutOfMemoryError         for want of memory
     ├── NodeDiedError                the node that ran it is gone
@@ -27,7 +27,7 @@
     │   ├── AuthenticationError      the other end is another user's
     │   ├── ClusterDiedError         the hub is gone
     │   │   └── ForeignRefError      (also ValueError) the ref is of a cluster that is gone
-    │   ├── ClusterNotFoundError     no cluster of that name
+    │   ├── ClusterNotFoundError     (also ConnectionError) no cluster of that name
     │   ├── EngineUnavailable        the engine cannot run here; says what to install
     │   └── InitOptionError          (also RuntimeError and ValueError) init() has no such option; says which it has
     ├── RuntimeEnvSetupError         a runtime_env could not be set up; says what the tool said
@@ -119,8 +119,8 @@ def both(cause: BaseException, remote: str) -> BaseException:
     return new  # type: ignore[no-any-return]
 
 
-class TaskCancelledError(ShoalError):
-    """The task was cancelled before it finished."""
+class TaskCancelledError(TaskError):
+    """The task was cancelled before it finished. In Ray too, one that ran is a task's error."""
 
     task_id: str | None = None
     """In hexadecimal, where it is known."""
@@ -229,7 +229,7 @@ class ForeignRefError(ClusterDiedError, ValueError):
     """A ref was used whose cluster was shut down, or died."""
 
 
-class ClusterNotFoundError(ClusterError):
+class ClusterNotFoundError(ClusterError, ConnectionError):
     """There is no cluster of that name."""
 
 

@@ -8,7 +8,7 @@ import platform
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from shoal import cluster, current
+from shoal import as_ray, cluster, current
 from shoal.config import node_spec
 from shoal.exceptions import AlreadyInitializedError, InitOptionError, ShoalValueError
 from shoal.options import name_of
@@ -21,12 +21,15 @@ RAY = "2.60.0"
 """The release of Ray whose API this follows, for scripts that ask."""
 ONLY_RAYS = frozenset(
     """include_dashboard dashboard_host dashboard_port configure_logging logging_level logging_format logging_config
-    log_to_driver enable_resource_isolation cgroup_path system_reserved_cpu system_reserved_memory proxy_server_url
+    enable_resource_isolation cgroup_path system_reserved_cpu system_reserved_memory proxy_server_url
     _system_config _temp_dir _metrics_export_port _node_ip_address _driver_object_store_memory _plasma_directory
     _redis_username _redis_password _enable_object_reconstruction _tracing_startup_hook _skip_env_hook _node_name
     _object_spilling_directory""".split()
 )
 """Options of Ray's own daemons and of its log files: taken, so that scripts run unchanged, and without effect here."""
+
+OF_ITS_START = ("_system_config", "_enable_object_reconstruction", "_node_name")
+"""Those of them that Ray refuses, too, where a cluster runs already."""
 
 
 class Context:
@@ -98,6 +101,7 @@ def init(
     namespace: str | None = None,
     runtime_env: dict[str, Any] | RuntimeEnv | None = None,
     ignore_reinit_error: bool = False,
+    log_to_driver: bool = True,
     _memory: int | None = None,
     **others: Any,
 ) -> Context:
@@ -109,9 +113,10 @@ def init(
     several nodes played on this machine, `[{"num_cpus": 2, "resources": {…}, "labels": {…}}, …]`: the first is the
     head, and the sizes are given there; `_memory` in bytes is what tasks may ask for, and bounds the number of
     processes; `namespace` is where the names of this program's actors are, shared with other programs that give the
-    same one (None: one of its own); `runtime_env` is what all that this program submits runs in. Run again in a
-    notebook with equal arguments it returns the same context; in a script it raises RuntimeError, unless told to ignore
-    that. Options of Ray's dashboard, logs and daemons are taken and have no effect.
+    same one (None: one of its own); `log_to_driver` whether what tasks print appears in this program's output (in a
+    notebook with the extension it is in the cell, whatever is said here); `runtime_env` is what all that this program
+    submits runs in. Run again in a notebook with equal arguments it returns the same context; in a script it raises
+    RuntimeError, unless told to ignore that. Options of Ray's dashboard, logs and daemons are taken and have no effect.
     """
     _check(others)
     env = checked(runtime_env) if runtime_env else None
@@ -138,6 +143,8 @@ def init(
     if here is not None:
         cluster.leave()
     address = address or os.environ.get("SHOAL_ADDRESS")
+    if as_ray.installed():
+        address = address or os.environ.get("RAY_ADDRESS")
     if address == "inline" or local_mode:
         made = cluster.inline()
     elif address in (None, "local"):
@@ -146,9 +153,9 @@ def init(
             spill = ""
         made = cluster.start(**_offers(given, _memory), store=object_store_memory, spill=spill)
     else:
-        for name in given:
+        for name in (*given, *(name for name in OF_ITS_START if others.get(name))):
             raise ShoalValueError(
-                f"when connecting to an existing cluster, {name} must not be provided: it is set where that starts"
+                f"When connecting to an existing cluster, {name} must not be provided: it is set where that starts"
             )
         made = cluster.connect_to(address)
     try:
@@ -159,6 +166,7 @@ def init(
     except BaseException:
         made.close()
         raise
+    made.quiet = not log_to_driver
     cluster.use(made)
     return _joined(made.engine, arguments)
 

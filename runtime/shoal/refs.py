@@ -217,7 +217,7 @@ _said = _Said()
 
 def _pin(ref: ObjectRef[Any]) -> None:
     """Nobody knows who will read a ref that was pickled by hand, so its object lives as long as we do."""
-    if os.environ.get("SHOAL_PICKLE_REFS") == "0":
+    if "0" in (os.environ.get("SHOAL_PICKLE_REFS"), os.environ.get("RAY_allow_out_of_band_object_ref_serialization")):
         raise SerializationError(
             "an ObjectRef can only travel inside arguments, return values and shoal.put(): "
             "pickled by hand, nobody would keep its object alive (SHOAL_PICKLE_REFS=0 forbids it)"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import collections
+import contextlib
 import itertools
 import os
 import select
@@ -204,7 +205,16 @@ class Worker:
             self._over()
             ended = self._execution.failed(kind, run, error, time.time())
         self._over()
+        if kind.role == "actor" and ended.outcome == "ok":
+            self._introduce()
         self._conclude(run, kind, ended, not self._queue or not kind.retries)
+
+    def _introduce(self) -> None:
+        """An actor whose class has a `__repr__` of its own is called by it wherever its output is shown."""
+        instance = self._execution.instance
+        if getattr(type(instance), "__repr__", None) is not object.__repr__:
+            with contextlib.suppress(Exception):
+                self.engine.link.append(("called", repr(instance)))
 
     def _over(self) -> None:
         """What it returned stands: an interrupt from here on comes too late."""

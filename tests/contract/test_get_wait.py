@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import pytest
+from simple import fail, same, sleep
 
 import shoal
 from shoal.exceptions import GetTimeoutError, ObjectLostError, TaskError
@@ -18,22 +19,6 @@ from shoal.exceptions import GetTimeoutError, ObjectLostError, TaskError
 pytestmark = pytest.mark.usefixtures("engine")
 
 ID_BYTES = 16
-
-
-@shoal.remote
-def same(value: Any) -> Any:
-    return value
-
-
-@shoal.remote
-def fail(message: str = "no") -> None:
-    raise ValueError(message)
-
-
-@shoal.remote
-def sleep(seconds: float) -> str:
-    time.sleep(seconds)
-    return "slept"
 
 
 # get

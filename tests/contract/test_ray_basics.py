@@ -19,11 +19,6 @@ pytestmark = pytest.mark.usefixtures("engine")
 
 
 @shoal.remote
-def same(value):
-    return value
-
-
-@shoal.remote
 def plus_one(x):
     return x + 1
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from simple import same
 
 import shoal
 from shoal.exceptions import ShoalError
@@ -17,11 +18,6 @@ pytestmark = pytest.mark.usefixtures("engine")
 @shoal.remote
 def one():
     return 1
-
-
-@shoal.remote
-def same(value):
-    return value
 
 
 def restart(engine, **options):
@@ -126,6 +122,14 @@ def test_no_sizes_with_an_address():
     for size in ({"num_cpus": 1}, {"num_gpus": 1}, {"resources": {"a": 1}}, {"object_store_memory": 10**8}):
         with pytest.raises(ValueError, match=f"existing cluster, {[*size][0]} must not"):
             shoal.init("auto", **size)
+    with pytest.raises(ValueError, match="_system_config must not"):
+        shoal.init("auto", _system_config={"a": 1})
+
+
+def test_no_cluster_of_a_name_is_a_connection_error():
+    shoal.shutdown()
+    with pytest.raises(ConnectionError, match="no cluster named"):
+        shoal.init("nobody's")
 
 
 def test_every_first_call_starts_a_cluster():

@@ -25,16 +25,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from simple import same
 
 import shoal
 from shoal.exceptions import SerializationError
 
 pytestmark = pytest.mark.usefixtures("engine")
-
-
-@shoal.remote
-def same(value: Any) -> Any:
-    return value
 
 
 def trips(value: Any) -> list[Any]:
@@ -495,8 +491,9 @@ def test_a_ref_pickled_by_hand_keeps_its_object_and_is_warned_about(monkeypatch:
     assert shoal.get(pickle.loads(data)) == "kept"
 
 
-def test_pickling_refs_by_hand_can_be_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHOAL_PICKLE_REFS", "0")
+@pytest.mark.parametrize("variable", ["SHOAL_PICKLE_REFS", "RAY_allow_out_of_band_object_ref_serialization"])
+def test_pickling_refs_by_hand_can_be_forbidden(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "0")
     with pytest.raises(SerializationError, match="keep its object alive"):
         pickle.dumps(shoal.put(1))
     assert shoal.get(shoal.get(shoal.put([shoal.put(1)]))) == [1]

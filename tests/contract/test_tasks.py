@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from simple import fail, same, sleep
 
 import shoal
 from shoal.exceptions import (
@@ -23,22 +24,6 @@ pytestmark = pytest.mark.usefixtures("engine")
 @shoal.remote
 def add(a: Any, b: Any = 1) -> Any:
     return a + b
-
-
-@shoal.remote
-def same(value: Any) -> Any:
-    return value
-
-
-@shoal.remote
-def fail(message: str = "no") -> None:
-    raise ValueError(message)
-
-
-@shoal.remote
-def sleep(seconds: float) -> str:
-    time.sleep(seconds)
-    return "slept"
 
 
 def test_a_call_returns_a_ref_whose_value_is_the_result() -> None:
@@ -485,8 +470,9 @@ def test_cancel_of_a_running_task() -> None:
     ref = sleep.remote(60)
     assert shoal.wait([ref], timeout=0.3) == ([], [ref])
     shoal.cancel(ref)
-    with pytest.raises(TaskCancelledError):
+    with pytest.raises(TaskCancelledError) as caught:
         shoal.get(ref, timeout=10)
+    assert isinstance(caught.value, TaskError)  # as in Ray, where `except RayTaskError` has it too
     assert shoal.get(add.remote(1), timeout=10) == 2
 
 

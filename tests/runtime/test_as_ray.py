@@ -32,6 +32,19 @@ ray.shutdown()
 """
 
 
+SPAWNED = """
+import multiprocessing
+import ray
+
+def name(_):
+    return ray.__name__
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(name, [1]) == ["shoal"]
+"""
+
+
 def as_ray(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", "-m", "shoal.as_ray", *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=100)
@@ -53,6 +66,18 @@ def test_there_are_scripts() -> None:
 
 def test_code_on_the_command_line_its_workers_and_their_children() -> None:
     good(as_ray("-c", TASK))
+
+
+def test_processes_that_multiprocessing_spawns(tmp_path: Path) -> None:
+    script = tmp_path / "spawning.py"
+    script.write_text(SPAWNED)
+    good(as_ray(str(script)))
+
+
+def test_rays_address_is_looked_at_in_its_scripts() -> None:
+    code = "import os, ray; os.environ['RAY_ADDRESS'] = 'nowhere'; ray.init()"
+    done = as_ray("-c", code)
+    assert done.returncode and "no cluster named 'nowhere'" in done.stderr
 
 
 def test_a_module_with_its_arguments_and_folder(tmp_path: Path) -> None:

@@ -129,14 +129,14 @@ class RemoteMagic:
         """Run the cell and wait. Errors are returned: raised in an `except` they would drag ours along."""
         try:
             return _Outcome(api.get(task.remote(request)), None)
+        except TaskCancelledError:
+            failed: BaseException = TaskCancelledError("the cell was cancelled")
         except TaskError as error:
             if isinstance(error.cause, CellFailed):
                 return _Outcome(error.cause.result, None)
             return _Outcome(None, error)
         except KeyboardInterrupt as error:
-            failed: BaseException = error
-        except TaskCancelledError:
-            failed = TaskCancelledError("the cell was cancelled")
+            failed = error
         except ShoalError as error:
             failed = type(error)(*error.args)
         failed.__traceback__ = failed.__context__ = None

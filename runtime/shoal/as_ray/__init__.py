@@ -132,12 +132,16 @@ def _install() -> None:
     for name in [n for n in sys.modules if n == "ray" or n.startswith("ray.")]:
         if sys.modules[name].__name__ == name:  # the real one's, or our stub
             del sys.modules[name]
+    if PATH not in sys.path:  # processes that multiprocessing spawns have this list, and PYTHONPATH no more
+        sys.path.append(PATH)
     sys.modules["ray"] = importlib.import_module("shoal")
 
 
 def _uninstall() -> None:
     if installed():
         sys.meta_path.remove(_finder)
+    if PATH in sys.path:
+        sys.path.remove(PATH)
     for name in [n for n in sys.modules if n == "ray" or n.startswith("ray.")]:
         if sys.modules[name].__name__ != name:
             del sys.modules[name]

@@ -90,6 +90,8 @@ class Output(NamedTuple):
     task: str
     stream: str
     data: Any
+    source: str = ""
+    """Who says it, for people: `f pid=17`."""
 
 
 class Counts(Protocol):

@@ -20,7 +20,8 @@ from shoal.hub.answers import Answers
 from shoal.hub.lanes import Lanes
 from shoal.hub.memory import Memory
 from shoal.hub.names import Names
-from shoal.hub.peer import HIGH, Peer
+from shoal.hub.outputs import Outputs
+from shoal.hub.peer import Peer
 from shoal.hub.publisher import Publisher
 from shoal.hub.recorder import Recorder
 from shoal.hub.room import Room
@@ -113,6 +114,7 @@ class Hub:
         }
         self._lanes = Lanes(self)
         self.streams = Streams(self)
+        self.outputs = Outputs(self)
 
     def hear(self, **handlers: Callable[..., None]) -> None:
         """Have messages of these tags taken; each tag has one place."""
@@ -299,7 +301,7 @@ class Hub:
                 self._drop(process.task, error)
             words = self.supervisor.last_words(process)
             for stream, text in words:
-                self._on_output(process.task, *self._running_on(number), stream, text)
+                self.outputs.take(process.task, *self._running_on(number), stream, text)
             worker = self.scheduler.workers.get(number)
             if worker is not None and worker.env and worker.state == STARTING:
                 said = "".join(text for _, text in words)
@@ -315,6 +317,7 @@ class Hub:
             self.memory.left(number)
             self.room.left(number)
             self._jobs.pop(number, None)
+            self.outputs.died(number)
 
     def _running_on(self, number: int) -> tuple[bytes | None, str | None]:
         worker = self.scheduler.workers.get(number)
@@ -479,19 +482,6 @@ class Hub:
     def _on_linger(self, peer: Peer, seconds: float) -> None:
         self._linger = seconds
 
-    def _on_output(self, peer: Peer, task: bytes | None, cell: str | None, stream: str, data: Any) -> None:
-        if stream != "display":
-            self.state.logs.add(peer.number, task, stream, data)
-        record = self.scheduler.tasks.get(task) if task is not None else None
-        job = record.job if record is not None else self._jobs.get(peer.number, 0)
-        driver = self._peers.get(job)
-        if driver is None:
-            return
-        driver.send(("output", cell, task.hex() if task else "", stream, data))
-        self._dirty.add(driver)
-        if driver.backlog > HIGH:
-            driver.stall(peer)
-
     def _on_ask(self, peer: Peer, question: int, what: str, args: tuple[Any, ...]) -> None:
         self.schedule()  # the answer is to know of all that was said before
         try:
@@ -502,6 +492,14 @@ class Hub:
         self._dirty.add(peer)
 
     # what the answers and other subjects need
+
+    def driver_of(self, peer: Peer, job: int | None) -> Peer | None:
+        """The driver whose work it is: that of the job, or the one that a worker last worked for."""
+        return self._peers.get(self._jobs.get(peer.number, 0) if job is None else job)
+
+    def touched(self, peer: Peer) -> None:
+        """Something was said to it: what it is sent goes out before the hub waits."""
+        self._dirty.add(peer)
 
     def catch_up(self) -> None:
         """Deal with all that was said so far."""

@@ -75,7 +75,7 @@ class State:
             "placement_groups": self._groups,
             "runtime_envs": self._runtime_envs,
         }
-        self.logs = Logs(lambda number: (self._id(number), self._pid(number)))
+        self.logs = Logs(lambda number: (self._id(number), self.pid(number)))
         self.questions: dict[str, Callable[..., Any]] = {
             "state": self.rows,
             "context": self.context,
@@ -157,7 +157,7 @@ class State:
         worker = self._hub.scheduler.workers.get(number)
         if worker is None:
             return self._ended.get(number, (None, None))
-        return self._pid(number) or None, worker.node.id
+        return self.pid(number) or None, worker.node.id
 
     def worker(self, number: int) -> tuple[str, int, str]:
         """Id, process id and address of a worker, dead or alive."""
@@ -170,7 +170,7 @@ class State:
         actor = self._hub.scheduler.actors.table.get(actor_id) or self._actors.get(actor_id)
         return None if actor is None else (actor.kind.name, actor.kind.actor_name)
 
-    def _pid(self, number: int) -> int:
+    def pid(self, number: int) -> int:
         process = self._hub.supervisor.processes.get(number)
         if process is not None:
             return process.pid or 0
@@ -272,7 +272,7 @@ class State:
         return {
             "actor_id": actor.id.hex(), "class_name": kind.name, "state": state, "job_id": self.job(actor.job),
             "name": kind.actor_name, "node_id": worker.node.id if worker is not None else None,
-            "pid": self._pid(worker.id) if worker is not None else 0, "ray_namespace": actor.namespace,
+            "pid": self.pid(worker.id) if worker is not None else 0, "ray_namespace": actor.namespace,
             "serialized_runtime_env": self._env_text(worker), "required_resources": _demand(kind.held),
             "death_cause": cause, "is_detached": kind.detached, "placement_group_id": _group_of(kind),
             "repr_name": "", "num_restarts": getattr(actor, "restarts", 0),
@@ -302,7 +302,7 @@ class State:
             yield {
                 "object_id": object_id.hex(), "object_size": _size(values.get(object_id)), "task_status": status,
                 "attempt_number": 1, "reference_type": _reference(record), "call_site": "disabled",
-                "type": "WORKER" if owner > 0 else "DRIVER", "pid": self._pid(owner), "ip": IP,
+                "type": "WORKER" if owner > 0 else "DRIVER", "pid": self.pid(owner), "ip": IP,
             }  # fmt: skip
 
     def locations(self, ids: Sequence[bytes]) -> list[tuple[int | None, str | None]]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from shoal.util.placement_group import get_placement_group as get_placement_group
     from shoal.util.placement_group import placement_group_table as placement_group_table
     from shoal.util.placement_group import remove_placement_group as remove_placement_group
+    from shoal.util.serialization import deregister_serializer as deregister_serializer
+    from shoal.util.serialization import register_serializer as register_serializer
 
 # At once: this function's module has its name, and where both are known by it, the function is meant (as in Ray).
 from shoal.util.placement_group import placement_group as placement_group
@@ -35,6 +37,7 @@ _WHERE = {
     "ActorPool": "shoal.util.actor_pool",
     "Executor": "shoal.util.executor",
     "as_completed": "shoal.util.helpers",
+    "deregister_serializer": "shoal.util.serialization",
     "disable_log_once_globally": "shoal.util.debug",
     "enable_periodic_logging": "shoal.util.debug",
     "get_current_placement_group": "shoal.util.placement_group",
@@ -45,6 +48,7 @@ _WHERE = {
     "log_once": "shoal.util.debug",
     "map_unordered": "shoal.util.helpers",
     "placement_group_table": "shoal.util.placement_group",
+    "register_serializer": "shoal.util.serialization",
     "remove_placement_group": "shoal.util.placement_group",
     "tqdm": "shoal.experimental.tqdm_ray",
 }
