@@ -20,7 +20,16 @@ def exit_actor() -> NoReturn:
 
     The call that it is in, and all that wait, raise ActorDiedError. Raises TypeError outside of actors.
     """
-    task, here = context.get_task(), engine()
-    if task is None or here.query("context", getattr(here, "client", 0), task)["actor"] is None:
-        raise ShoalTypeError("exit_actor() is for the code of an actor: to end one from outside, shoal.kill(handle)")
+    if not _is_actor(context.get_task()):
+        raise ShoalTypeError(
+            "exit_actor API is called on a non-actor worker: it is for the code of an actor; "
+            "to end one from outside, shoal.kill(handle)"
+        )
     raise ActorLeaving("it called exit_actor()")
+
+
+def _is_actor(task: bytes | None) -> bool:
+    if task is None:
+        return False
+    here = engine()
+    return here.query("context", getattr(here, "client", 0), task)["actor"] is not None

@@ -50,6 +50,11 @@ def _concurrency(cls: type, options: dict[str, Any], methods: dict[str, MethodSp
         at_once = AT_ONCE if asynchronous else 1
     if at_once < 1:
         raise ShoalValueError(f"max_concurrency={at_once} would run nothing: give 1 or more")
+    if options.get("allow_out_of_order_execution") is False and (asynchronous or at_once > 1):
+        kind = "async" if asynchronous else "multi-threaded"
+        raise ShoalValueError(
+            f"If you're using {kind} actors, their calls cannot be run in order: leave allow_out_of_order_execution out"
+        )
     if not asynchronous and not groups and at_once == 1:
         return None
     return Concurrency(asynchronous, (("", at_once), *groups.items()))
@@ -215,6 +220,8 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
 
     Follows https://docs.ray.io/en/latest/ray-core/actors/named-actors.html
     """
+    if name is None or not str(name).strip():
+        raise ShoalValueError("Please supply a non-empty value to get_actor: the name that options(name=…) gave")
     name = opts.name_of("an actor's name", name)
     namespace = "" if namespace is None else opts.name_of("a namespace", namespace)
     here: Engine = engine()

@@ -149,12 +149,17 @@ def wait(
 def cancel(ref: ObjectRef[Any] | ObjectRefGenerator, *, force: bool = False, recursive: bool = True) -> None:
     """Cancel the task of a ref, and the tasks that it started: queued it never runs, running it gets KeyboardInterrupt.
 
-    `force` ends its worker process. A task that is done stays as it is.
+    `force` ends its worker process. A task that is done stays as it is. An actor's call is not interrupted: a coroutine
+    gets CancelledError, other code sees it by `is_canceled()` of its runtime context, and whoever waits for it
+    TaskCancelledError; `force` raises ValueError there.
     """
     if not isinstance(ref, (ObjectRef, ObjectRefGenerator)):
         raise ShoalTypeError(f"cancel() takes an ObjectRef, not {type(ref).__name__}")
     task = task_of(ref.awaits() if isinstance(ref, ObjectRefGenerator) else ref.binary())
-    _engine_of(ref).cancel(task, force, recursive)
+    here = _engine_of(ref)
+    if force and here.query("role", task) == "method":
+        raise ShoalValueError("force=True is not supported for actor tasks: shoal.kill(actor) ends an actor")
+    here.cancel(task, force, recursive)
 
 
 def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:

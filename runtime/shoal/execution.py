@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from shoal.backpressure import Backpressure
 from shoal.engines.local import LocalEngine
-from shoal.errors import error_value
+from shoal.errors import error_value, remote_traceback
 from shoal.exceptions import ActorLeaving
 from shoal.implicit import method_of
 from shoal.runs import Kind, Run
@@ -102,7 +102,7 @@ class Execution:
             return Ended("cancelled", [], started, time.time())
         name = type(error).__name__
         values = [error_value(error, kind.name)] * max(1, kind.returns)
-        said = f"{name}: {error}" if kind.role == "actor" else name
+        said = remote_traceback(error).rstrip() if kind.role == "actor" else name
         outcome = "retry" if kind.retry_on and kind.role != "actor" and wants_retry(kind, error) else "error"
         ended = time.time()
         return Ended(outcome, values, started, ended, said, [error], (loaded[0], ended) if loaded else None)

@@ -198,10 +198,10 @@ def test_two_clusters_of_one_user_do_not_meet() -> None:
 
 
 def test_a_second_program_joins_by_name_and_leaves_without_harm() -> None:
-    context = shoal.init(num_cpus=1)
+    context = shoal.init(num_cpus=1, namespace="ours")
     code = f"""
 import shoal
-shoal.init({context.address!r})
+shoal.init({context.address!r}, namespace="ours")
 f = shoal.remote(lambda: shoal.get(shoal.get_actor("shared").add.remote(1)))
 print(shoal.get(f.remote()))
 """
@@ -223,11 +223,11 @@ print(shoal.get(f.remote()))
 
 
 def test_a_detached_actor_restarts_when_its_maker_has_left_and_what_it_reserved_goes() -> None:
-    context = shoal.init(num_cpus=2)
+    context = shoal.init(num_cpus=2, namespace="ours")
     code = f"""
 import shoal
 from shoal.util.placement_group import placement_group
-shoal.init({context.address!r})
+shoal.init({context.address!r}, namespace="ours")
 class Reserver:
     def reserve(self):
         return placement_group([{{"CPU": 1}}]).wait(30)
@@ -278,10 +278,10 @@ shoal.get(refs)
 
 
 def test_a_detached_actor_outlives_its_maker() -> None:
-    context = shoal.init(num_cpus=1)
+    context = shoal.init(num_cpus=1, namespace="ours")
     code = f"""
 import shoal
-shoal.init({context.address!r})
+shoal.init({context.address!r}, namespace="ours")
 @shoal.remote
 class Keeper:
     def value(self): return 11

@@ -36,6 +36,7 @@ from shoal.ids import TASK, IdMaker, returns
 from shoal.implicit import method_of
 from shoal.refs import ObjectRef
 from shoal.runtime_env import RuntimeEnv
+from shoal.scheduler.lives import obituary
 from shoal.serial import NONE, Packed, pack, unpack
 from shoal.series import Series
 from shoal.trace import History, Span
@@ -95,7 +96,7 @@ class InlineEngine:
             self._abandoned.append(stream)
         actor = self._actors.get(object_id)
         if actor is not None and actor.died is None and not actor.work.detached:
-            self._end(object_id, "its last handle is gone")
+            self._end(object_id, "all references to the actor were removed")
 
     def _pin(self, contained: Sequence[bytes]) -> None:
         for inner in contained:
@@ -122,9 +123,11 @@ class InlineEngine:
     def call(self, actor: bytes, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         def method() -> Any:
             record = self._actors.get(actor)
-            reason = "it ended with its last handle" if record is None else record.died
+            reason = "all references to the actor were removed" if record is None else record.died
             if record is None or reason is not None:
-                raise ActorDiedError(f"{work.name}(): the actor is dead: {reason}")
+                error = ActorDiedError(f"{work.name}(): {obituary(None, reason or '')}")
+                error.actor_id = actor.hex()
+                raise error
             return method_of(record.instance, work.method)
 
         return self._run(work, method, args, kwargs, actor)
@@ -152,7 +155,9 @@ class InlineEngine:
         for ref in self._run(work, lambda: construct, args, kwargs):
             packed, failed = self._values[ref.binary()]
             if failed:
-                self._end(actor, f"its constructor failed: {unpack_error(packed)}")
+                wrong = unpack_error(packed)
+                how = getattr(wrong, "remote_traceback", "") or str(wrong)
+                self._end(actor, f"of an error raised in its creation task, {work.name}.__init__():\n{how.rstrip()}")
         return actor
 
     def _function(self, work: Work) -> Any:
@@ -191,7 +196,7 @@ class InlineEngine:
         except ActorLeaving as leaving:
             if actor is not None:
                 self._end(actor, str(leaving))
-            message = f"{work.name}(): the actor is dead: {leaving}"
+            message = f"{work.name}(): {obituary(None, str(leaving))}"
             values = [(named_error("ActorDiedError", message, actor or b""), True)] * count
         except KeyboardInterrupt:
             values = [(named_error("TaskCancelledError", f"{work.name}() was cancelled"), True)] * count
@@ -414,7 +419,7 @@ class InlineEngine:
         return 0
 
     def kill(self, actor: bytes, restart: bool = False) -> None:
-        self._end(actor, "it was killed by shoal.kill()")
+        self._end(actor, "it was killed by `ray.kill` or `shoal.kill`")
 
     def _end(self, actor: bytes, reason: str) -> None:
         record = self._actors[actor]
@@ -451,6 +456,8 @@ class InlineEngine:
         self._settle()
         if what in self._places.questions:
             return self._places.questions[what](*args)
+        if what == "role":
+            return None
         if what == "named_actors":
             return self._named(*args)
         if what == "context":

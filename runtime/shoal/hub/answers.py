@@ -28,6 +28,7 @@ class Answers:
             "metrics": self._hub.metrics.rows,
             "feed": self._hub.publish,
             "snapshot": self._snapshot,
+            "role": self._role,
             "pending_calls": hub.scheduler.lives.pending,
             "cancel_cell": self._cancel_cell,
             "stop": self._stop,
@@ -69,6 +70,13 @@ class Answers:
             "total": scheduler.totals(),
             "available": scheduler.available(),
         }
+
+    def _role(self, task: bytes) -> str | None:
+        """Whether it is a task, an actor's creation or a method; None where nobody remembers."""
+        scheduler = self._hub.scheduler
+        record = scheduler.tasks.get(task)
+        kind = record.kind if record is not None else scheduler.kinds.get(self._hub.recorder.kind_of(task))
+        return kind.role if kind is not None else None
 
     def _snapshot(self) -> dict[str, Any]:
         self._hub.publish()

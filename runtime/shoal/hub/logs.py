@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 KEPT = 1 << 18
 """Characters kept of each worker."""
 WORKERS = 200
 """Workers whose output is kept; that of the one that has printed nothing for the longest time goes first."""
+
+LAST_LINES = 20
+LAST_WORDS = 4000
+"""Lines, and characters, of what a process wrote to stderr before it died that are told with its death."""
 
 Piece = tuple[str, str, str]
 """Task in hexadecimal (or empty), stream, text."""
@@ -40,6 +44,15 @@ class Logs:
         self._sizes[worker] += len(text)
         while self._sizes[worker] > KEPT and len(pieces) > 1:
             self._sizes[worker] -= len(pieces.popleft()[2])
+
+    def last_lines(self, worker: int, tasks: Container[bytes] | None) -> list[str]:
+        """What a worker wrote to stderr at last, in one of these tasks where they are given."""
+        pieces = [
+            text
+            for task, stream, text in self._pieces.get(worker, ())
+            if stream == "stderr" and (tasks is None or not task or bytes.fromhex(task) in tasks)
+        ]
+        return "".join(pieces)[-LAST_WORDS:].splitlines()[-LAST_LINES:]
 
     def listing(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {"worker_out": [], "worker_err": []}

@@ -294,7 +294,7 @@ class Hub:
             return
         for number, reason in died:
             process = self.supervisor.processes[number]
-            process.pid = None  # by now it may be somebody else's
+            pid, process.pid = process.pid, None  # by now it may be somebody else's
             try:
                 self._take(process.task, process.task.receive_rest())
             except Exception as error:
@@ -306,7 +306,7 @@ class Hub:
             if worker is not None and worker.env and worker.state == STARTING:
                 said = "".join(text for _, text in words)
                 self.runtime_envs.fail(worker.env, f"a worker in it ended before it could work: {reason}\n{said}")
-            self.state.worker_died(number, process.pid, reason)
+            reason = self.state.worker_died(number, pid, reason)
             self._events.append(ev.WorkerDied(number, reason, self.supervisor.begun(process)))
             self.schedule()
             self._by_fd.pop(process.task.fd, None)
@@ -355,6 +355,7 @@ class Hub:
                     kind, run.function, run.name, run.role, shape_of(resources), shape_of(held), run.returns,
                     run.retries, run.method, actor_name, namespace, detached, run.group,
                     run.concurrency is not None, run.yields == "stream", wish, plain=plain, restarts=run.restarts,
+                    asynchronous=run.concurrency is not None and run.concurrency.asynchronous,
                     calls=run.calls,
                 )
             )
@@ -408,9 +409,8 @@ class Hub:
         around = self._environments[key]  # kept with it: its client may be gone when it runs, or runs again
         self._payloads[task] = (payload, slots, key, around, before)
         job = self.job_of(peer, parent)
-        run = self.kinds[kind]
-        self.recorder.submitted(task, run.name, cell, actor, parent, bool(deps), time.time(), kind, job)
-        where = self.names.of_new(peer, kind, parent) if run.role == "actor" else ("", "")
+        self.recorder.submitted(task, self.kinds[kind].name, cell, actor, parent, bool(deps), time.time(), kind, job)
+        where = self.names.of_new(peer, kind, parent)
         return ev.Submitted(task, kind, peer.number, job, cell, parent, actor, deps, holds, around[3], *where)
 
     def _on_put(self, peer: Peer, object_id: bytes, place: tuple[Any, ...], contained: tuple[bytes, ...]) -> None:
@@ -477,7 +477,7 @@ class Hub:
         self._events.append(ev.Cancelled(task, force, recursive))
 
     def _on_kill(self, peer: Peer, actor: bytes, restart: bool) -> None:
-        self._events.append(ev.ActorKilled(actor, "it was killed by shoal.kill()", restart))
+        self._events.append(ev.ActorKilled(actor, "it was killed by `ray.kill` or `shoal.kill`", restart))
 
     def _on_linger(self, peer: Peer, seconds: float) -> None:
         self._linger = seconds

@@ -64,6 +64,8 @@ class Names:
 
     def of_new(self, peer: Peer, kind: bytes, parent: bytes | None) -> tuple[str, str]:
         """Where the name of an actor that is submitted is, and where the names are that its code speaks of."""
+        if kind not in self._kinds:  # no actor
+            return "", ""
         home = self.of(peer.number, parent)
         return self._kinds[kind][1] or home, home
 

@@ -73,6 +73,12 @@ class Recorder:
         self._live[task] = row
         self._count(task, row, 0)
 
+    def kind_of(self, task: bytes) -> bytes:
+        """The kind of a task that is remembered; empty where it is not."""
+        name = task.hex()
+        row = self._live.get(task) or next((row for row in reversed(self._history) if row[0] == name), None)
+        return b"" if row is None else row.kind
+
     def pushed(self, task: bytes, worker: int, alone: bool, now: float) -> None:
         row = self._live.get(task)
         if row is not None:

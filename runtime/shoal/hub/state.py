@@ -108,7 +108,8 @@ class State:
         if job is not None:
             job["status"], job["end_time"] = "SUCCEEDED", _ms(time.time())
 
-    def worker_died(self, number: int, pid: int | None, reason: str) -> None:
+    def worker_died(self, number: int, pid: int | None, reason: str) -> str:
+        """Returns the reason with what the process said last: of a task's process, only what that task said."""
         worker = self._hub.scheduler.workers.get(number)
         if worker is not None:
             while len(self._ended) >= 10 * KEPT:
@@ -121,6 +122,11 @@ class State:
                     "exit_type": "INTENDED_SYSTEM_EXIT" if intended else "SYSTEM_ERROR", "exit_detail": reason,
                 }
             )  # fmt: skip
+
+        tasks = None if worker is None or worker.actor is not None else set(worker.running)
+        said = self.logs.last_lines(number, tasks)
+        words = "".join(f"\n    {line}" for line in said)
+        return f"{reason} (pid {pid})" + (f"\nThe last that it wrote to stderr:{words}" if said else "")
 
     def actor_changed(self, actor_id: bytes) -> None:
         """Actors are remembered when the scheduler has forgotten them."""

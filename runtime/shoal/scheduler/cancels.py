@@ -19,7 +19,8 @@ PATIENCE = 0.5
 class Cancels:
     """A task that waits is ended here; one that is with a worker ends when the worker says so, or dies.
 
-    An actor's call is ended here in any case: what it does is its actor's matter, which is only told.
+    An actor's call is ended here in any case: what it does is its actor's matter, which is only told. But a coroutine
+    is stopped, and has ended when its actor says so.
     """
 
     def __init__(self, scheduler: Scheduler) -> None:
@@ -74,6 +75,9 @@ class Cancels:
             return
         if task.kind.role == "method" and not hard:
             scheduler.out.append(CancelCall(task.worker, task.id))
+            actor = scheduler.lives.of(task)
+            if actor is not None and actor.kind.asynchronous:
+                return
             scheduler.workers[task.worker].running.pop(task.id, None)
             scheduler.fail_cancelled(task)
         else:

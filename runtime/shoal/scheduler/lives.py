@@ -17,6 +17,17 @@ TELLING = frozenset({"RuntimeEnvSetupError", "ActorUnschedulableError", "ActorPl
 """Errors of an actor's creation that its calls raise by their own names."""
 
 
+def obituary(actor: Actor | None, reason: str) -> str:
+    """Why an actor is dead, in Ray's words, and which it was. A reason is a clause, and further lines perhaps."""
+    how = "died" if reason.startswith("of an error raised in its creation task") else "is dead"
+    clause, *more = reason.split("\n")
+    who = []
+    if actor is not None:
+        name = f", name: {actor.kind.actor_name}, namespace: {actor.namespace}" if actor.kind.actor_name else ""
+        who.append(f"    class_name: {actor.kind.name}{name}, actor_id: {actor.id.hex()}")
+    return "\n".join((f"The actor {how} because {clause}", *who, *more))
+
+
 class ActorLives:
     """What becomes of actors. A restart runs the constructor's task again, whose arguments are kept as long as it may.
 
@@ -70,7 +81,8 @@ class ActorLives:
         elif e.outcome == "exit":
             self.end(actor, e.error or "it ended itself in its constructor", StopWorker)
         else:
-            self.end(actor, f"its constructor failed: {e.error or 'it was cancelled'}", KillWorker)
+            what = f"{actor.kind.name}.__init__():\n{e.error or 'it was cancelled'}"
+            self.end(actor, f"of an error raised in its creation task, {what}", KillWorker)
 
     def _creation_over(self, actor: Actor, error: str | None) -> None:
         task = actor.creation
@@ -95,7 +107,7 @@ class ActorLives:
     def submit(self, task: Task) -> None:
         actor = self.of(task)
         if actor is None:
-            self._refuse(task, b"", "ActorDiedError", "it ended with its last handle")
+            self._refuse(task, b"", "ActorDiedError", "all references to the actor were removed")
         elif actor.state == DEAD:
             self._refuse(task, actor.id, actor.error, actor.reason)
         else:
@@ -107,7 +119,8 @@ class ActorLives:
                 self.send_calls(actor)
 
     def _refuse(self, task: Task, actor: bytes, error: str, reason: str) -> None:
-        self._scheduler.fail(task, error, f"{task.kind.name}(): the actor is dead: {reason}", actor)
+        told = obituary(self._actors.table.get(actor), reason)
+        self._scheduler.fail(task, error, f"{task.kind.name}(): {told}", actor)
 
     def send_calls(self, actor: Actor | None) -> None:
         if actor is None or actor.worker is None or actor.worker not in self._scheduler.workers:
@@ -141,7 +154,8 @@ class ActorLives:
             return
         if actor.restarts == 0 or actor.creation.cancelled:
             again = f" after {actor.kind.restarts} restarts" if actor.kind.restarts > 0 else ""
-            self.end(actor, f"its process died{again}: {reason}", None)
+            how = "worker process" if worker.node.alive else "node"
+            self.end(actor, f"its {how} has died{again}: {reason}", None)
             return
         actor.restarts -= actor.restarts > 0
         actor.state, actor.worker = RESTARTING, None
@@ -152,6 +166,12 @@ class ActorLives:
             self._objects.pin(actor.id)
         self._scheduler.placement.enqueue(creation, front=True)
         self._out.append(ActorChanged(actor.id))
+
+    def orphan(self, maker: Worker) -> None:
+        """An actor's process is gone: the actors that it made end too, whoever has handles, but for detached ones."""
+        for actor in list(self._actors.table.values()):
+            if actor.creation.client == maker.id and actor.state != DEAD and not actor.kind.detached:
+                self.end(actor, "its owner has died: the actor that made it", KillWorker)
 
     def lost_calls(self, worker: Worker, calls: Iterable[tuple[bytes, bool]], reason: str) -> None:
         """Those that the hub had sent to a process that died, and of which it has not heard; whether each had begun."""
@@ -193,7 +213,7 @@ class ActorLives:
             spent = f" after {task.kind.retries} retries" if task.kind.retries > 0 else ""
             self._scheduler.fail(
                 task, "ActorUnavailableError",
-                f"{task.kind.name}(): its actor's process died{spent}, and is started anew "
+                f"{task.kind.name}(): The actor is unavailable: its process died{spent}, and is started anew "
                 f"(max_task_retries has calls repeated): {reason}",
                 actor.id,
             )  # fmt: skip
@@ -228,7 +248,7 @@ class ActorLives:
         """The last handle is gone, and no call is left, for calls hold their actor."""
         actor = self._actors.table.get(actor_id)
         if actor is not None and actor.state != DEAD:
-            self.end(actor, "its last handle is gone", StopWorker)
+            self.end(actor, "all references to the actor were removed", StopWorker)
         self._actors.table.pop(actor_id, None)
 
     def creation_failed(self, task: Task, message: str, error: str = "") -> None:

@@ -124,7 +124,7 @@ class Scheduler:
         self.streams.leave(e.client)
         for actor in [a for a in self.actors.table.values() if a.job == e.client]:
             if actor.state != DEAD:
-                self.lives.end(actor, "the program that made it has ended", KillWorker)
+                self.lives.end(actor, "its owner has died: the program that made it has ended", KillWorker)
         self.lanes.client_left(e.client)  # before the rest is cancelled: its workers may be others' by now
         for task in [t for t in self.tasks.values() if t.job == e.client]:
             if not (task.kind.role == "actor" and task.kind.detached):
@@ -274,9 +274,10 @@ class Scheduler:
         if worker is None:
             return
         if not worker.node.alive:
-            e = e._replace(reason=f"its node is gone: {worker.node.reason}")
+            e = e._replace(reason=worker.node.reason)
         if worker.state == ACTOR:
             self.lives.lost(worker, e.reason)
+            self.lives.orphan(worker)
         error = "WorkerCrashedError" if worker.node.alive else "NodeDiedError"
         running = [
             (task_id, number in e.begun) for task_id, number in self.lanes.worker_died(worker, error, e.reason)
@@ -301,7 +302,10 @@ class Scheduler:
             self.fail_cancelled(task)
         elif started and task.retries == 0:
             again = f" after {task.kind.retries} retries" if task.kind.retries > 0 else ""
-            self.fail(task, error, f"{task.kind.name}(): its worker died{again}: {reason}")
+            words = "The worker died unexpectedly while executing this task"
+            if error == "NodeDiedError":
+                words = "The node that ran this task is gone"
+            self.fail(task, error, f"{task.kind.name}(): {words}{again}: {reason}")
         else:
             if started and task.retries > 0:
                 task.retries -= 1

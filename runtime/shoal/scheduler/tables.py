@@ -66,6 +66,8 @@ class Kind:
     """How often an actor is made anew after a crash; -1 is without end."""
     calls: int = 0
     """After so many calls of the function a worker ends; 0: never."""
+    asynchronous: bool = False
+    """An actor class whose calls are coroutines: one that is cancelled ends when it has cleaned up after itself."""
     seconds: float | None = None
     """Measured running time, a moving average; None before the first."""
 
