@@ -122,7 +122,6 @@ class State:
                     "exit_type": "INTENDED_SYSTEM_EXIT" if intended else "SYSTEM_ERROR", "exit_detail": reason,
                 }
             )  # fmt: skip
-
         tasks = None if worker is None or worker.actor is not None else set(worker.running)
         said = self.logs.last_lines(number, tasks)
         words = "".join(f"\n    {line}" for line in said)
