@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from shoal.config import (
     default_cpus,
     default_gpus,
     default_memory,
+    lineage_option,
     node_spec,
     offered,
     remove_folder,
@@ -240,12 +241,14 @@ def start(
     node_name: str = "",
     nodes: Sequence[dict[str, Any]] = (),
     spill: str | None = None,
+    system: Mapping[str, Any] | None = None,
 ) -> Cluster:
     """Start a cluster on this machine and connect to it.
 
     Args: `cpus` as many tasks run at once; `memory` and `store` (shared objects) in bytes; `linger` seconds that it
     outlives its last client; `nodes` further nodes to be played, as in `shoal.init`; `spill` the folder for what does
-    not fit into memory ("": none). Raises ValueError for sizes that make no sense, ClusterError when it does not start.
+    not fit into memory ("": none); `system` what of Ray's system configuration has a meaning here. Raises ValueError
+    for sizes that make no sense, ClusterError when it does not start.
     """
     if sys.platform != "linux":
         raise EngineUnavailable(
@@ -268,6 +271,7 @@ def start(
         node_name=node_name,
         nodes=tuple(node_spec(node) for node in nodes),
         spill=spill_option(spill),
+        lineage=lineage_option(system or {}),
     )
     folder = clusters_dir() / settings.name
     if folder.exists():

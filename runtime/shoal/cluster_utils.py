@@ -88,14 +88,15 @@ class Cluster:
     def add_node(self, wait: bool = True, **options: Any) -> ClusterNode:
         """Add a node: `num_cpus` (1), `num_gpus` (0), `memory`, `resources`, `labels`, `node_name`.
 
-        The first is the head. It is there when this returns, whether `wait` or not.
+        The first is the head, and takes `enable_object_reconstruction=False` as well. The node is there when this
+        returns, whether `wait` or not.
         """
         spec = node_spec({k: v for k, v in options.items() if k not in RAYS})
         if self._cluster is None:
             self._cluster = cluster.start(
                 cpus=spec["num_cpus"], gpus=spec["num_gpus"], memory=int(spec["memory"]) or None,
                 store=int(spec["object_store_memory"]) or None, resources=spec.get("resources"),
-                labels=spec.get("labels"), node_name=spec["node_name"],
+                labels=spec.get("labels"), node_name=spec["node_name"], system=_system(options),
             )  # fmt: skip
             if self._at_exit:
                 atexit.register(_shutdown, weakref.ref(self))
@@ -114,7 +115,7 @@ class Cluster:
         return rows
 
     def remove_node(self, node: ClusterNode, allow_graceful: bool = True) -> None:
-        """Have a node die, with all that runs there; the head takes the whole cluster with it."""
+        """Have a node die, with all that runs and lies there; the head takes the whole cluster with it."""
         if node is self.head_node:
             self.shutdown()
             return
@@ -122,6 +123,9 @@ class Cluster:
             raise ShoalValueError(f"{node!r} is not a node of this cluster, or is dead already")
         self._cluster.engine.query("remove_node", node.node_id)
         self.worker_nodes.remove(node)
+        here = cluster.current()
+        if here is not None and here.name == self._cluster.name:
+            here.engine.query("ping")  # what this program holds of that node is lost when this returns
 
     def wait_for_nodes(self, timeout: float = 30) -> None:
         """Nodes are there when `add_node` returns; this makes sure. Raises TimeoutError where one is not."""
@@ -143,6 +147,14 @@ class Cluster:
         held.close()
         self.head_node, self.connected = None, False
         self.worker_nodes.clear()
+
+
+def _system(options: dict[str, Any]) -> dict[str, Any]:
+    """What of Ray's system configuration has a meaning here."""
+    system = dict(options.get("_system_config") or {})
+    if options.get("enable_object_reconstruction") is False:
+        system["lineage_pinning_enabled"] = False
+    return system
 
 
 def _shutdown(reference: weakref.ref[Cluster]) -> None:

@@ -4,6 +4,8 @@ SHOAL_DIR     folder of the clusters' sockets (default: shoal-UID in the system'
 SHOAL_CPUS    CPUs a cluster has by default
 SHOAL_MEMORY  bytes of memory a cluster may count on by default
 SHOAL_ADDRESS name of the cluster that init() connects to
+SHOAL_MAX_LINEAGE_BYTES  bytes that a cluster keeps of what tasks were called with, so that they can run again when what
+              they made is lost (default: 268435456); 0: lost objects stay lost
 SHOAL_SPILL_DIR  folder for objects that do not fit into shared memory (default: where the sockets are); empty: they
               stay in memory, and a full store is an error
 """
@@ -25,6 +27,8 @@ from shoal.labels import node_labels
 
 LINGER_RESTART = 15 * 60.0
 """Seconds a cluster waits for a kernel that restarts."""
+LINEAGE = 256 << 20
+"""Bytes of what is kept of tasks that may have to run again; Ray's are 1 GiB in each process that calls tasks."""
 GRACE = 2.0
 """Seconds a cluster without clients lives on: long enough to reconnect, short enough to leave nothing behind."""
 
@@ -46,9 +50,24 @@ class Settings:
     """Further nodes to be played, as `shoal.init(nodes=…)` takes them."""
     spill: str | None = None
     """Folder for objects on disk; None: within the cluster's own, "": nowhere."""
+    lineage: int = LINEAGE
+    """Bytes of what is kept of tasks that may have to run again."""
 
 
 SPILL = "spill"
+
+
+def lineage_option(given: Mapping[str, Any]) -> int:
+    """Bytes of lineage, as Ray's system configuration says it or else SHOAL_MAX_LINEAGE_BYTES.
+
+    Raises ValueError for what is no number of bytes.
+    """
+    if given.get("lineage_pinning_enabled") is False:
+        return 0
+    wanted = given.get("max_lineage_bytes", os.environ.get("SHOAL_MAX_LINEAGE_BYTES") or LINEAGE)
+    if not str(wanted).isdigit():
+        raise ShoalValueError(f"{wanted!r} bytes of lineage make no sense: give a whole number, 0 or more")
+    return int(wanted)
 
 
 def spill_option(folder: str | None) -> str | None:

@@ -48,12 +48,15 @@ def error_value(error: BaseException, name: str) -> tuple[tuple[Any, ...], tuple
     return ("e", packed.stream, [bytes(b) for b in packed.buffers]), packed.contained
 
 
-def named_error(name: str, message: str, about: bytes = b"") -> Packed:
-    """An error of our own; `about` is the actor or the task that it tells of."""
+def named_error(name: str, message: str, about: bytes = b"", within: str = "") -> Packed:
+    """An error of our own; `about` is the actor or the task that it tells of.
+
+    `within` is the name of a task that met it: what is raised is a TaskError as well then.
+    """
     error = getattr(exceptions, name)(message)
     if about:
         error.__dict__["actor_id" if isinstance(error, ActorError) else "task_id"] = about.hex()
-    return pack(("error", error, "", ""))
+    return pack(("error", error, "", within))
 
 
 def name_taken(name: str, namespace: str) -> str:
@@ -63,9 +66,16 @@ def name_taken(name: str, namespace: str) -> str:
     )
 
 
-def unpack_error(packed: Packed) -> BaseException:
-    """The exception to raise."""
+def met_by(packed: Packed, task: str) -> Packed:
+    """The error that a task met which could not run for it, as the task's own."""
     what, error, text, name = unpack(packed.stream, packed.buffers)
+    return pack((what, error, text, name or task))
+
+
+def unpack_error(packed: Packed, within: str = "") -> BaseException:
+    """The exception to raise; `within` is the name of a task that met it and could not run for it."""
+    what, error, text, name = unpack(packed.stream, packed.buffers)
+    name = name or within
     if what == "described":
         return _noted(TaskError(str(error), None, text), name, text)
     if isinstance(error, TaskError) or (isinstance(error, ShoalError) and not name):

@@ -17,6 +17,8 @@
     │   ├── ObjectFreedError         it was freed by hand
     │   ├── OwnerDiedError           it was put by a process that is gone, so nobody can make it again
     │   ├── ObjectReconstructionFailedError  the task that made it cannot be run again; says why
+    │   │   ├── ObjectReconstructionFailedMaxAttemptsExceededError  its retries are used up
+    │   │   └── ObjectReconstructionFailedLineageEvictedError  what it was called with is kept no more
     │   └── ObjectFetchTimedOutError it could not be brought here in time
     ├── ObjectStoreFullError         no room in shared memory
     ├── OutOfDiskError               no room on disk for objects that do not fit into shared memory
@@ -187,6 +189,14 @@ class OwnerDiedError(ObjectLostError):
 
 class ObjectReconstructionFailedError(ObjectLostError):
     """The object is lost, and the task that made it cannot be run again."""
+
+
+class ObjectReconstructionFailedMaxAttemptsExceededError(ObjectReconstructionFailedError):
+    """The object is lost, and the task that made it has run again as often as its retries allow."""
+
+
+class ObjectReconstructionFailedLineageEvictedError(ObjectReconstructionFailedError):
+    """The object is lost, and what the task that made it was called with is not kept any more."""
 
 
 class ObjectFetchTimedOutError(ObjectLostError):

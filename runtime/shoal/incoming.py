@@ -236,6 +236,11 @@ class Incoming:
             del self._running[run.task]
         return lean
 
+    def specify(self, run: Run) -> None:
+        """What it made is large, and can be lost: the hub is to know what it was called with, should it run again."""
+        call = run.task, run.payload, run.slots, run.deps, run.values, run.environment
+        self._link.report(("spec", *call))
+
     def answer(self, run: Run, message: Message, at_once: bool) -> None:
         """Send the end of a call by its lane."""
         lane = run.lane

@@ -149,9 +149,10 @@ def init(
         made = cluster.inline()
     elif address in (None, "local"):
         spill = object_spilling_directory
-        if (others.get("_system_config") or {}).get("automatic_object_spilling_enabled") is False:  # as Ray says it
+        system = others.get("_system_config") or {}
+        if system.get("automatic_object_spilling_enabled") is False:  # as Ray says it
             spill = ""
-        made = cluster.start(**_offers(given, _memory), store=object_store_memory, spill=spill)
+        made = cluster.start(**_offers(given, _memory), store=object_store_memory, spill=spill, system=system)
     else:
         for name in (*given, *(name for name in OF_ITS_START if others.get(name))):
             raise ShoalValueError(

@@ -2,11 +2,13 @@
 
 /dev/shm is 64 MB in most containers and outlives a crash; `multiprocessing.shared_memory` before Python 3.13 unlinks a
 segment when a mere reader exits. A segment is sparse: its length is fixed at birth, its pages are reserved by
-`posix_fallocate` before anything is written, for a write into a full tmpfs is a SIGBUS and not an error.
+`posix_fallocate` before anything is written, for a write into a full tmpfs is a SIGBUS and not an error. It is sealed:
+nobody, whoever finds it in /proc, can make it shorter under those who read it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 from typing import Any
@@ -16,9 +18,10 @@ _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 
 def create(length: int) -> int:
     """A new segment's file descriptor; no memory is taken yet."""
-    fd = os.memfd_create("shoal", os.MFD_CLOEXEC)
+    fd = os.memfd_create("shoal", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.ftruncate(fd, length)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
     except OSError:
         os.close(fd)
         raise

@@ -7,6 +7,7 @@ room in shared memory and copies nothing; the system keeps in memory what is use
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ CHUNK = 1 << 30
 
 
 class Vanished(Exception):
-    """The file of a value is not there any more."""
+    """The file of a value is not there any more, or not to be read."""
 
 
 @contextlib.contextmanager
@@ -64,13 +65,25 @@ def write(path: str, table: Sequence[tuple[int, int]], parts: Sequence[Any]) -> 
                 at += os.pwrite(fd, view[at : at + CHUNK], offset + at)
 
 
-def open_map(path: str, access: int) -> mmap.mmap:
-    """The file's contents mapped; raises Vanished where it is gone."""
+def open_map(path: str, size: int, access: int) -> mmap.mmap:
+    """The first `size` bytes of a file mapped; raises Vanished where they are not there, or cannot be read."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):  # this process's trouble, and not the file's
+            raise
         raise Vanished(path) from None
     try:
+        if os.fstat(fd).st_size < size:
+            raise Vanished(path)
         return mmap.mmap(fd, 0, access=access)
     finally:
         os.close(fd)
+
+
+def is_whole(path: str, size: int) -> bool:
+    """Whether a file is there, can be read and has the bytes that were written."""
+    try:
+        return os.stat(path).st_size >= size and os.access(path, os.R_OK)
+    except OSError:
+        return False

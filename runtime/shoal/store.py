@@ -236,7 +236,8 @@ class Store:
         table, stream = place[-2:]
         export: Callable[[int, int], Any]
         if place[0] == "d":
-            export = _exporter(spill.open_map(place[1], mmap.ACCESS_COPY if writable else mmap.ACCESS_READ), 0)
+            size = max((offset + length for offset, length in table), default=0)
+            export = _exporter(spill.open_map(place[1], size, mmap.ACCESS_COPY if writable else mmap.ACCESS_READ), 0)
         else:
             _, segment, start, _, _ = place
             # Copy-on-write maps just the block: pages nobody writes are never copied. It needs the object as much as a

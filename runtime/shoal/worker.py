@@ -235,7 +235,7 @@ class Worker:
         self._described.pop(run.task, None)
         if kind.ahead:
             self._backpressure.close(run.task)
-        self._report(run, ended, at_once)
+        self._report(run, kind, ended, at_once)
         if ended.kept is not None:
             ended.kept.clear()
         if run.lane is not None:
@@ -246,7 +246,7 @@ class Worker:
                 self._queue.clear()
                 self._ending = True
 
-    def _report(self, run: Run, ended: Ended, at_once: bool) -> None:
+    def _report(self, run: Run, kind: Kind, ended: Ended, at_once: bool) -> None:
         """By its lane if it came by one and the hub need not know of it; what it printed is on its way already."""
         results = [v for v, _ in ended.values]
         if run.lane is not None:
@@ -256,6 +256,8 @@ class Worker:
                 self._incoming.answer(run, answer, at_once)
                 return
         link = self.engine.link
+        if run.lane is not None and kind.retries and any(v[0] in "sd" for v in results):
+            self._incoming.specify(run)
         contained = tuple(c for _, c in ended.values)
         times = (ended.started, ended.ended)
         link.report(("done", run.task, ended.outcome, results, contained, *times, ended.error, ended.phases))

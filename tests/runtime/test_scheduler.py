@@ -25,6 +25,8 @@ from shoal.scheduler.tables import ACTOR, ALIVE, DEAD, LEASED, QUEUED, Kind
 DRIVERS = (-2, -3)
 CELL = "s/c/1"
 CPUS = 2
+LINEAGE = 5000
+"""So few bytes that some of what is kept is soon dropped."""
 PROCESSES = 5
 """So few that tasks which wait for tasks soon have them all."""
 ENVS = ("", "", "red", "blue")
@@ -43,6 +45,7 @@ TASKS = [
     kind("plain"), kind("free", cpus=0), kind("half", cpus=0.5), kind("wide", cpus=2),
     kind("pair", returns=2), kind("none", returns=0), kind("stubborn", retries=2),
     kind("wearing", calls=2), kind("wearing at once", calls=1, retries=1),
+    kind("twins", returns=2, retries=-1), kind("again", retries=1),
 ]  # fmt: skip
 CLASSES = [kind("Actor", "actor"), kind("Phoenix", "actor", restarts=2), kind("Cat", "actor", restarts=-1)]
 METHODS = [kind("once", "method"), kind("stubborn", "method", retries=2), kind("endless", "method", retries=-1)]
@@ -51,7 +54,7 @@ METHODS = [kind("once", "method"), kind("stubborn", "method", retries=2), kind("
 class World(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.scheduler = Scheduler(Node("head", Resources(units({"CPU": CPUS, "memory": 1})), CPUS, {}))
+        self.scheduler = Scheduler(Node("head", Resources(units({"CPU": CPUS, "memory": 1})), CPUS, {}), LINEAGE)
         self.scheduler.placement.pool.fewest = PROCESSES
         self.now = 0.0
         self.count = 0
@@ -80,6 +83,7 @@ class World(RuleBasedStateMachine):
         self.kept: set[bytes] = set()
         self.forgotten: set[bytes] = set()
         self.asked_lost: list[tuple[int, int]] = []
+        self.losses = 0
         self.do(*(ev.KindDefined(replace(k)) for k in [*TASKS, *CLASSES, *METHODS]))
         self.do(*(ev.ClientJoined(d) for d in DRIVERS))
         self.scheduler.fill_pool()
@@ -96,6 +100,8 @@ class World(RuleBasedStateMachine):
             case cmd.StartWorker(worker, env):
                 self.starting.append(worker)
                 self.envs[worker] = env
+            case cmd.Run(_, task) if task not in self.scheduler.tasks:
+                pass  # the same event has ended it
             case cmd.Run(worker, task, number):
                 assert number > max(self.numbers.get(t, 0) for t in [*self.workers[worker], b""])
                 self.numbers[task] = number
@@ -125,11 +131,19 @@ class World(RuleBasedStateMachine):
             case cmd.TaskEnded(task, error, keep):
                 self.ended[task] += 1
                 assert self.ended[task] == 1, "ended twice"
+                self.kept.discard(task)
                 if keep:
                     self.kept.add(task)
                 if error:
                     self.failed.add(task)
+            case cmd.RunAgain(task):
+                assert self.ended[task] == 1 and task in self.kept and task not in self.forgotten
+                self.ended[task] = 0
+                self.failed.discard(task)
+            case cmd.Withdraw(_, clients):
+                assert not self.left.intersection(clients)
             case cmd.Forget(task):
+                assert task in self.kept, "it was not kept"
                 assert task not in self.forgotten, "forgotten twice"
                 self.forgotten.add(task)
             case cmd.LaneLost(client, worker):
@@ -223,6 +237,7 @@ class World(RuleBasedStateMachine):
         self.finish(worker, how, seconds)
 
     def finish(self, worker: int, how: str = "ok", seconds: float = 0.001) -> None:
+        stored = seconds > 0.0001  # the results of what takes longer are large
         task = self.workers[worker][0]
         if worker in self.blocked:
             self.unblock(worker)
@@ -238,7 +253,9 @@ class World(RuleBasedStateMachine):
         how = "error" if how == "exit" and k.role == "task" else how
         outcome = "cancelled" if cancelled else how
         self.starts[task] += 1
-        self.do(ev.Finished(worker, task, outcome, ((),) * k.returns, seconds, None if how == "ok" else "ValueError"))
+        well = outcome == "ok"
+        made = tuple(ev.Made(10, well and stored) for i in range(k.returns))
+        self.do(ev.Finished(worker, task, outcome, ((),) * k.returns, seconds, None if well else "ValueError", made))
 
     @precondition(lambda self: bool([w for w in self.busy() if w not in self.blocked]))
     @rule(data=st.data(), nested=st.booleans())
@@ -284,6 +301,26 @@ class World(RuleBasedStateMachine):
         for task in back:
             queue.remove(task)
         self.do(ev.Returned(worker, back))
+
+    def in_store(self) -> list[bytes]:
+        return sorted(o for o, record in self.scheduler.objects.table.items() if record.ready and record.home)
+
+    @precondition(lambda self: self.in_store())
+    @rule(data=st.data(), ask=st.booleans())
+    def loses_values(self, data: Any, ask: bool) -> None:
+        lost = data.draw(st.lists(st.sampled_from(self.in_store()), min_size=1, max_size=3, unique=True))
+        self.losses += 1
+        self.do(ev.ObjectsLost(tuple(lost), "a test"))
+        held = [(self.objects[o], o) for o in lost if o in self.objects]
+        if ask and held:
+            self.do(ev.Fetched(held[0][0], (held[0][1],)))
+
+    @precondition(lambda self: self.drivers())
+    @rule(data=st.data())
+    def puts(self, data: Any) -> None:
+        object_id = self.new_id()
+        client = self.objects[object_id] = data.draw(st.sampled_from(self.drivers()))
+        self.do(ev.Put(client, object_id, (), made=ev.Made(1000, True)))
 
     @precondition(lambda self: self.workers)
     @rule(data=st.data(), begun=st.booleans())
@@ -425,6 +462,8 @@ class World(RuleBasedStateMachine):
         # Actors that nobody ends may have all processes for good; that is no fault.
         self.scheduler.placement.pool.fewest = 1000
         self.do()
+        for client, object_id in [(c, o) for o, c in self.objects.items() if o not in self.actors]:
+            self.do(ev.Fetched(client, (object_id,)))
         for _ in range(10_000):
             if self.starting:
                 worker = self.starting.pop()
@@ -449,6 +488,8 @@ class World(RuleBasedStateMachine):
             most = k.restarts if k.role == "actor" else k.retries
             assert most < 0 or self.starts[task] <= most + 1, f"{k.name} was started {self.starts[task]} times"
         for object_id, client in list(self.objects.items()):
+            record = self.scheduler.objects.table.get(object_id)
+            assert record is None or record.ready, "asked for, and not made again"
             self.do(ev.Released(client, (object_id,)))
         held = {c for w in self.workers for c in (w,)}
         left = [
@@ -459,7 +500,8 @@ class World(RuleBasedStateMachine):
         alive = [a for a in self.scheduler.actors.table.values() if a.state == ALIVE]
         assert not alive, "an actor without handles lives on"
         assert all(a.state == DEAD for a in self.scheduler.actors.table.values())
-        assert self.kept <= self.forgotten, "the arguments of a dead actor's constructor are kept"
+        assert self.kept <= self.forgotten, "what a task was submitted with is kept though it cannot run again"
+        assert not self.scheduler.lineage.kept and not self.scheduler.lineage.size
 
 
 World.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
@@ -499,5 +541,45 @@ def test_an_actor_through_its_crashes(k: Kind, steps: list[str]) -> None:
             world.finish(working[0], "ok" if world.submitted[first].role == "actor" else step)
         world.resources_balance()
         world.every_task_is_somewhere()
+        world.workers_agree()
+    world.teardown()
+
+
+MAKERS = [k for k in TASKS if k.name in ("twins", "again", "plain")]
+LOSSES = ["make", "make", "put", "end", "end", "end small", "lose", "lose", "ask", "drop", "die"]
+
+
+STEP = st.tuples(st.sampled_from(LOSSES), st.integers(0, 8), st.integers(0, 8))
+
+
+@given(steps=st.lists(STEP, min_size=25, max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_values_that_are_lost_are_made_again(steps: list[tuple[str, int, int]]) -> None:
+    """The same world with little in it but tasks that use one another's results, so that losses meet all of them."""
+    world = World()
+    for step, one, other in steps:
+        while world.starting:
+            worker = world.starting.pop(0)
+            world.workers[worker] = []
+            world.do(ev.WorkerReady(worker))
+        mine, there, working = sorted(world.objects), world.in_store(), world.busy()
+        if step == "make":
+            deps = {mine[i % len(mine)] for i in (one, other) if i < 6 and mine}
+            world.submit(MAKERS[one % len(MAKERS)], DRIVERS[0], tuple(sorted(deps)))
+        elif step == "put":
+            world.objects[object_id := world.new_id()] = DRIVERS[0]
+            world.do(ev.Put(DRIVERS[0], object_id, (), made=ev.Made(1000, True)))
+        elif step.startswith("end") and working:
+            world.finish(working[one % len(working)], seconds=0.001 if step == "end" else 0.00001)
+        elif step == "lose" and there:
+            world.do(ev.ObjectsLost(tuple({there[i % len(there)] for i in (one, other)}), "a test"))
+        elif step == "ask" and mine:
+            world.do(ev.Fetched(DRIVERS[0], (mine[one % len(mine)],)))
+        elif step == "drop" and mine:
+            world.do(ev.Released(world.objects.pop(mine[one % len(mine)]), (mine[one % len(mine)],)))
+        elif step == "die" and working:
+            world.bury(working[one % len(working)])
+        world.every_task_is_somewhere()
+        world.held_objects_are_kept()
         world.workers_agree()
     world.teardown()

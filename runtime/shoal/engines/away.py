@@ -1,13 +1,14 @@
-"""Values that a process let go of so that they could go to disk, and the room that this makes."""
+"""Values that a process let go of so that they could go to disk, the room that this makes, and values that are lost."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shoal import spill
-from shoal.exceptions import ObjectLostError, ObjectStoreFullError, OutOfDiskError
+from shoal.exceptions import GetTimeoutError, ObjectLostError, ObjectStoreFullError, OutOfDiskError
 
 if TYPE_CHECKING:
     from shoal.engines.local import LocalEngine
@@ -19,11 +20,25 @@ AT_HAND = 0.05
 
 
 class Away:
-    """Composed into an engine: its answers to the hub's `hub.room`."""
+    """Composed into an engine: its answers to the hub's `hub.room`. `values` and `expected` are the engine's."""
 
-    def __init__(self, engine: LocalEngine, values: dict[bytes, tuple[Any, ...]]) -> None:
+    def __init__(
+        self,
+        engine: LocalEngine,
+        values: dict[bytes, tuple[Any, ...]],
+        expected: set[bytes],
+        lock: threading.Lock,
+    ) -> None:
         self._engine = engine
         self._values = values
+        self._expected = expected
+        self._lock = lock
+        self.handlers: dict[str, Callable[..., None]] = {
+            "withdrawn": self.withdrawn,
+            "yield": self.let_go,
+            "spare": self.spare,
+        }
+        """By the tag of what the hub says."""
 
     # room for a value of ours
 
@@ -89,34 +104,55 @@ class Away:
 
     # asking again
 
-    def recall(self, ids: Sequence[bytes]) -> None:
-        """Have the places of these objects again, wherever they are now."""
+    def recall(self, ids: Sequence[bytes], deadline: float | None = None) -> None:
+        """Have the places of these objects again, wherever they are now.
+
+        Raises GetTimeoutError if one of them has to be made again and is not there by the deadline.
+        """
         values, link = self._values, self._engine.link
         if link.reading == threading.get_ident():
             raise ObjectLostError("the value is gone from disk, and cannot be asked for from a future's callback")
         link.append(("fetch", tuple(ids)))
 
         def here() -> bool:
-            return all(values.get(i) is not AWAY for i in ids)
+            return all(values.get(i, AWAY) is not AWAY for i in ids)
 
-        if not link.wait(here, AT_HAND):
-            with self._engine.blocking(here):
-                link.wait(here)
+        def answered() -> bool:
+            """The hub has told where they are, or that one of them is lost."""
+            return here() or any(i not in values for i in ids)
 
-    def value(self, object_id: bytes) -> tuple[Any, ...]:
-        """The place of an object that is ready."""
+        if link.wait(answered, AT_HAND) and here():
+            return
+        with self._engine.blocking(here):
+            link.wait(answered)
+            if not link.wait(here, None if deadline is None else max(0.0, deadline - time.monotonic())):
+                raise GetTimeoutError("a value was lost, and has not been made again in time")
+
+    def value(self, object_id: bytes, deadline: float | None = None) -> tuple[Any, ...]:
+        """The place of an object that is ready. Raises GetTimeoutError as `recall` does."""
         values = self._values
-        while (value := values[object_id]) is AWAY:
-            self.recall((object_id,))
+        while (value := values.get(object_id, AWAY)) is AWAY:
+            self.recall((object_id,), deadline)
         return value
 
-    def regain(self, object_id: bytes, value: tuple[Any, ...]) -> tuple[Any, ...]:
+    def withdrawn(self, object_id: bytes) -> None:
+        """Its value is lost: whoever needs it asks for it. Items of a stream are not asked for, so it is done here."""
+        engine = self._engine
+        with self._lock:
+            self._values.pop(object_id, None)
+            wanted = engine.streams.reads(object_id)
+            if not wanted:
+                self._expected.discard(object_id)
+        if wanted:
+            engine.link.report(("fetch", (object_id,)))
+
+    def regain(self, object_id: bytes, value: tuple[Any, ...], deadline: float | None) -> tuple[Any, ...]:
         """The file of an object is gone: its value, made again. An error where that cannot be."""
         engine = self._engine
         engine.counts.add(object_id)
         try:
             self._values[object_id] = AWAY
             engine.link.append(("vanished", object_id, value))
-            return self.value(object_id)
+            return self.value(object_id, deadline)
         finally:
             engine.counts.drop(object_id)

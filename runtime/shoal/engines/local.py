@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ class LocalEngine:
         self._lock = threading.Lock()
         self.counts = RefCounts(self._first_ref, self._last_ref)
         self._segments = HubSegments(folder, client, shield)
-        self._away = Away(self, self._values)
+        self._away = Away(self, self._values, self._expected, self._lock)
         self.store = Store(
             self._segments, self.counts.add, self.counts.drop, self.reclaim, self._away.make_room, self._away.spared
         )
@@ -365,50 +365,55 @@ class LocalEngine:
             return self.store.put(packed)
         return ("i", packed.stream, [bytes(b) for b in packed.buffers])
 
-    def load(self, object_id: bytes, value: tuple[Any, ...], writable: bool = False) -> Any:
+    def load(
+        self, object_id: bytes, value: tuple[Any, ...], writable: bool = False, deadline: float | None = None
+    ) -> Any:
         """The Python object of a value; raises it if it is an error."""
         tag = value[0]
         if tag == "i":
             buffers = [bytearray(b) for b in value[2]] if writable else value[2]
             return unpack(value[1], buffers)
         if tag in ("s", "d"):
-            try:
+            with suppress(Vanished):
                 return self.store.load(object_id, value, writable)
-            except Vanished:
-                return self.load(object_id, self._away.regain(object_id, value), writable)
-        raise unpack_error(Packed(value[1], value[2], ()))
+            return self.load(object_id, self._away.regain(object_id, value, deadline), writable, deadline)
+        raise unpack_error(Packed(value[1], value[2], ()), *value[3:])
 
     def get(self, ids: Sequence[bytes], timeout: float | None, writable: bool = False) -> list[Any]:
         values = self._values
+        deadline = None if timeout is None else time.monotonic() + timeout
         missing = {i for i in ids if i not in values}
         if missing and not self._any_failed(ids):
             waiter = Waiter(len(missing))
             if not self._await(missing, waiter, timeout):
                 raise GetTimeoutError(f"{waiter.left} of {len(ids)} objects were not ready after {timeout:g} s")
         if self._any_failed(ids):  # though earlier ones may still run
-            ids = [i for i in ids if i in values and values[i][0] == "e"]
-        away = [i for i in ids if values[i] is AWAY]
+            ids = [i for i in ids if values.get(i, AWAY)[0] == "e"]
+        away = [i for i in ids if values.get(i, AWAY) is AWAY]
         if away:
-            self._away.recall(away)
-        return [self._load_held(i, writable) for i in ids]
+            self._away.recall(away, deadline)
+        return [self._load_held(i, writable, deadline) for i in ids]
 
-    def _load_held(self, object_id: bytes, writable: bool) -> Any:
-        value = self._values[object_id]
+    def _load_held(self, object_id: bytes, writable: bool, deadline: float | None) -> Any:
+        value = self._values.get(object_id, AWAY)
         if value[0] in ("i", "e"):
             return self.load(object_id, value, writable)
         with self.store.uses.during(object_id):  # from here on it stays where it is
-            return self.load(object_id, self._away.value(object_id), writable)
+            return self.load(object_id, self._away.value(object_id, deadline), writable, deadline)
 
     def _any_failed(self, ids: Sequence[bytes]) -> bool:
         values = self._values
-        return any(i in values and values[i][0] == "e" for i in ids)
+        return any(values.get(i, AWAY)[0] == "e" for i in ids)
 
     def wait(self, ids: Sequence[bytes], num_returns: int, timeout: float | None) -> set[bytes]:
         values = self._values
-        missing = {i for i in ids if i not in values}
-        short = num_returns - (len(ids) - len(missing))
-        if short > 0:
+        while missing := {i for i in ids if i not in values}:
+            short = num_returns - (len(ids) - len(missing))
+            if short <= 0:
+                break
             self._await(missing, Waiter(short), timeout, errors_end_it=False)
+            if timeout is not None:
+                break  # else it goes on as long as it takes: some may be lost meanwhile
         return {i for i in ids if i in values}
 
     def _await(self, missing: set[bytes], waiter: Waiter, timeout: float | None, errors_end_it: bool = True) -> bool:
@@ -499,10 +504,8 @@ class LocalEngine:
             self.store.free(message[1], message[2])
         elif tag == "segment_gone":
             self.store.forget(message[1])
-        elif tag == "yield":
-            self._away.let_go(message[1], message[2])
-        elif tag == "spare":
-            self._away.spare(message[1])
+        elif tag in self._away.handlers:
+            self._away.handlers[tag](*message[1:])
         elif tag == "dropped":
             why = message[1]
             self.link.last_words = lambda: f"it could not read what this process sent ({why})"

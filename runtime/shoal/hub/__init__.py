@@ -5,6 +5,7 @@
     peer.py        one connection
     supervisor.py  the worker processes: forked, watched, killed
     memory.py      who wrote which segment; how much memory is granted
+    losses.py      values that are lost, and tasks that run again for them
     recorder.py    what the feed tells: rows and counts
     publisher.py   the feed's sockets
 """

@@ -13,12 +13,12 @@ from typing import Any
 
 from shoal import runs, wire
 from shoal.config import LINGER_RESTART, Settings, spill_folder
-from shoal.errors import named_error
 from shoal.exceptions import ClusterError
 from shoal.hub import groups, nodes
 from shoal.hub.answers import Answers
 from shoal.hub.lanes import Lanes
-from shoal.hub.memory import Memory
+from shoal.hub.losses import Losses
+from shoal.hub.memory import Memory, made
 from shoal.hub.names import Names
 from shoal.hub.outputs import Outputs
 from shoal.hub.peer import Peer
@@ -26,9 +26,11 @@ from shoal.hub.publisher import Publisher
 from shoal.hub.recorder import Recorder
 from shoal.hub.room import Room
 from shoal.hub.runtime_envs import RuntimeEnvs
+from shoal.hub.specs import Spec
 from shoal.hub.state import State
 from shoal.hub.streams import Streams
 from shoal.hub.supervisor import Supervisor
+from shoal.hub.value_commands import ValueCommands
 from shoal.scheduler import commands as cmd
 from shoal.scheduler import events as ev
 from shoal.scheduler.resources import shape_of
@@ -49,7 +51,7 @@ class Hub:
     def __init__(self, settings: Settings, folder: Path, zygote: socket.socket) -> None:
         self.settings = settings
         self.folder = folder
-        self.scheduler = Scheduler(nodes.head(settings))
+        self.scheduler = Scheduler(nodes.head(settings), settings.lineage)
         self.nodes = nodes.HubNodes(self)
         self.groups = groups.HubGroups(self)
         self.names = Names(self)
@@ -65,8 +67,8 @@ class Hub:
         self._peers: dict[int, Peer] = {}
         self._by_fd: dict[int, Peer] = {}
         self._events: list[ev.Event] = []
-        self._payloads: dict[bytes, tuple[Any, ...]] = {}
-        self._environments: dict[tuple[int, int], tuple[Any, ...]] = {}
+        self.specs: dict[bytes, Spec] = {}
+        self.environments: dict[tuple[int, int], tuple[Any, ...]] = {}
         self.runtime_envs = RuntimeEnvs(self.supervisor, self.epoll, self._env_failed, self._is_started)
         self._last_driver = -1
         self._jobs: dict[int, int] = {}
@@ -104,15 +106,13 @@ class Hub:
             cmd.CancelCall: lambda c: self.tell(c.worker, ("cancel", c.task), urgent=True),
             cmd.TakeBack: lambda c: self.tell(c.worker, ("take_back", c.tasks), urgent=True),
             cmd.AskStuck: lambda c: self.tell(c.worker, ("ask_stuck", c.round), urgent=True),
-            cmd.Deliver: self._deliver,
-            cmd.Fail: self._fail,
-            cmd.CopyError: self._copy_error,
-            cmd.Free: self._free,
             cmd.TaskEnded: self._task_ended,
             cmd.Forget: self._forget,
             cmd.ActorChanged: lambda c: self.state.actor_changed(c.actor),
         }
         self._lanes = Lanes(self)
+        self.losses = Losses(self)
+        ValueCommands(self)
         self.streams = Streams(self)
         self.outputs = Outputs(self)
 
@@ -257,8 +257,8 @@ class Hub:
             self.memory.left(peer.number)
             self._lanes.left(peer.number)
             self.room.left(peer.number)
-            for key in [k for k in self._environments if k[0] == peer.number]:
-                del self._environments[key]
+            for key in [k for k in self.environments if k[0] == peer.number]:
+                del self.environments[key]
         peer.close()
 
     def tell(self, number: int, message: tuple[Any, ...], urgent: bool = False) -> None:
@@ -366,7 +366,7 @@ class Hub:
     ) -> None:
         around = (cwd, path, environ)
         key = self.runtime_envs.define(env, around)
-        self._environments[peer.number, number] = (*around, key)
+        self.environments[peer.number, number] = (*around, key)
 
     def _on_runtime_env_failed(self, peer: Peer, message: str) -> None:
         worker = self.scheduler.workers.get(peer.number)
@@ -406,18 +406,19 @@ class Hub:
     ) -> ev.Submitted:
         """Note what a worker will need; `before`: a worker, and how many calls on the lane to it come first."""
         key = peer.number, environment
-        around = self._environments[key]  # kept with it: its client may be gone when it runs, or runs again
-        self._payloads[task] = (payload, slots, key, around, before)
+        around = self.environments[key]  # kept with it: its client may be gone when it runs, or runs again
+        spec = self.specs[task] = Spec(payload, slots, key, around, before)
         job = self.job_of(peer, parent)
         self.recorder.submitted(task, self.kinds[kind].name, cell, actor, parent, bool(deps), time.time(), kind, job)
         where = self.names.of_new(peer, kind, parent)
-        return ev.Submitted(task, kind, peer.number, job, cell, parent, actor, deps, holds, around[3], *where)
+        env = around[3]
+        return ev.Submitted(task, kind, peer.number, job, cell, parent, actor, deps, holds, env, *where, spec.size)
 
     def _on_put(self, peer: Peer, object_id: bytes, place: tuple[Any, ...], contained: tuple[bytes, ...]) -> None:
         self.values[object_id] = place
         self.memory.written(place)
         self.room.arrived(place)
-        self._events.append(ev.Put(peer.number, object_id, contained, place[0] == "e"))
+        self._events.append(ev.Put(peer.number, object_id, contained, place[0] == "e", made(place)))
 
     def _on_borrow(self, peer: Peer, ids: tuple[bytes, ...]) -> None:
         self._events.append(ev.Borrowed(peer.number, ids))
@@ -445,8 +446,8 @@ class Hub:
             self.room.arrived(value)
         worker = self.scheduler.workers.get(peer.number)
         record = self.scheduler.tasks.get(task)
-        if worker is None or record is None or task not in worker.running:
-            for value in values:  # nobody waits for it any more
+        if worker is None or record is None or task not in worker.running or not worker.node.alive:
+            for value in values:  # nobody waits for it any more, or it is lost with its node
                 self.memory.freed(value)
             return
         objects = self.scheduler.objects.table
@@ -456,7 +457,8 @@ class Hub:
             else:  # a generator filled it, and failed later
                 self.memory.freed(value)
         self.recorder.timed(task, started, ended, phases)
-        self._events.append(ev.Finished(peer.number, task, outcome, contained, ended - started, error))
+        sizes = tuple(map(made, values))
+        self._events.append(ev.Finished(peer.number, task, outcome, contained, ended - started, error, sizes))
 
     def _on_again(self, peer: Peer, task: bytes) -> None:
         self._events.append(ev.Repeated(peer.number, task))
@@ -538,7 +540,7 @@ class Hub:
         peer = self._peers.get(command.worker)
         if task is None or peer is None:
             return  # an event of the same batch has ended it
-        payload, slots, environment, around, before = self._payloads[command.task]
+        payload, slots, environment, around, before, deps, values = self.specs[command.task]
         kind = task.kind
         self._jobs[command.worker] = task.job
         if kind.id not in peer.known:
@@ -552,47 +554,23 @@ class Hub:
             peer.known.add(environment)
             peer.send(("environment", environment, *around))
         self.nodes.assign(peer, self.scheduler.workers[command.worker])
-        values = tuple(self.values[d] for d in task.deps)
-        self.room.used(task.deps)
+        if task.deps:  # else they came by a lane, if there are any
+            deps, values = task.deps, tuple(self.values[d] for d in task.deps)
+            self.room.used(deps)
         first = before[1] if before[0] == command.worker else 0
-        run = (task.id, kind.id, task.cell, environment, payload, slots, task.deps, values, first)
+        run = (task.id, kind.id, task.cell, environment, payload, slots, deps, values, first)
         peer.send(("run", *run, command.number, task.retries))
-        if kind.stream and (taken := self.scheduler.streams.how_many_taken(task.id)):
+        if kind.stream and (taken := self.scheduler.streams.how_many_taken(task)):
             peer.send(("taken", task.id, taken))  # by the reader of an earlier attempt
         self._dirty.add(peer)
         worker = self.scheduler.workers.get(command.worker)
         alone = worker is not None and len(worker.running) == 1
         self.recorder.pushed(task.id, command.worker, alone, time.time())
 
-    def _deliver(self, command: cmd.Deliver) -> None:
-        value = self.values.get(command.object)
-        if value is not None:
-            self.room.used((command.object,))
-            self.tell(command.client, ("ready", command.object, value))
-            if command.object not in self.scheduler.objects.table:
-                del self.values[command.object]
-
-    def _fail(self, command: cmd.Fail) -> None:
-        packed = named_error(command.error, command.message, command.about)
-        value = ("e", packed.stream, [bytes(b) for b in packed.buffers])
-        for object_id in command.objects:
-            self.values[object_id] = value
-
-    def _copy_error(self, command: cmd.CopyError) -> None:
-        value = self.values[command.source]
-        for object_id in command.objects:
-            self.values[object_id] = value
-
-    def _free(self, command: cmd.Free) -> None:
-        value = self.values.pop(command.object, None)
-        if value is not None:
-            self.room.used((command.object,))
-            self.memory.freed(value)
-
     def _forget(self, command: cmd.Forget) -> None:
-        self._payloads.pop(command.task, None)
+        self.specs.pop(command.task, None)
 
     def _task_ended(self, command: cmd.TaskEnded) -> None:
         if not command.keep:
-            self._payloads.pop(command.task, None)
+            self.specs.pop(command.task, None)
         self.recorder.ended(command.task, command.error, time.time())

@@ -19,6 +19,7 @@ from typing import Any
 from shoal import shm
 from shoal.allocator import Backing
 from shoal.exceptions import ClusterError
+from shoal.scheduler.events import NOTHING, Made
 from shoal.wire import check_peer
 
 SOCKET = "store.sock"
@@ -32,6 +33,13 @@ def size_of(place: tuple[Any, ...]) -> int:
     if place[0] not in ("s", "d"):
         return 0
     return max((offset + length for offset, length in place[-2]), default=0)
+
+
+def made(place: tuple[Any, ...]) -> Made:
+    """What the scheduler is to know of a value."""
+    if place[0] in ("s", "d"):
+        return Made(size_of(place), True)
+    return Made(len(place[1]) + sum(map(len, place[2])), False) if place[0] in ("i", "e") else NOTHING
 
 
 def remove_file(path: str) -> None:

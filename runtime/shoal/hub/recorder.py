@@ -79,6 +79,13 @@ class Recorder:
         row = self._live.get(task) or next((row for row in reversed(self._history) if row[0] == name), None)
         return b"" if row is None else row.kind
 
+    def again(self, task: bytes, *told: Any) -> None:
+        """A task that has ended runs once more: another row, the same task in the counts. `told`: see `submitted`."""
+        self.submitted(task, *told)
+        row = self._live[task]
+        counts = self._counts[row[2], row[1]]
+        counts[1] = max(0, counts[1] - 1)
+
     def pushed(self, task: bytes, worker: int, alone: bool, now: float) -> None:
         row = self._live.get(task)
         if row is not None:

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shoal.errors import named_error
 from shoal.hub.memory import remove_file, size_of
 from shoal.hub.moves import Moves
 from shoal.hub.peer import Peer
@@ -49,7 +48,7 @@ class _Request:
 
 
 class Room:
-    """Composed into the hub, whose messages `room`, `spared`, `yielded`, `spilled` and `vanished` it takes."""
+    """Composed into the hub, whose messages `room`, `spared`, `yielded` and `spilled` it takes."""
 
     def __init__(self, hub: Hub, folder: Path | None) -> None:
         self._hub = hub
@@ -71,7 +70,6 @@ class Room:
             "spared": self.spared,
             "yielded": self.yielded,
             "spilled": self.spilled,
-            "vanished": self.vanished,
         }
 
         def informed(take: Callable[..., None]) -> Callable[..., None]:
@@ -118,13 +116,6 @@ class Room:
                 memory.freed(before)
         self._end(number)
         self._serve()
-
-    def vanished(self, peer: Peer, object_id: bytes, place: tuple[Any, ...]) -> None:
-        """A process did not find the file of an object."""
-        if self._hub.values.get(object_id) == place and not Path(place[1]).exists():
-            packed = named_error("ObjectLostError", f"the object is lost: its file {place[1]} was removed")
-            self._hub.values[object_id] = ("e", packed.stream, [bytes(b) for b in packed.buffers])
-            self._hub.memory.freed(place)
 
     # what else happens
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from shoal.hub.memory import made
 from shoal.hub.peer import Peer
 from shoal.scheduler import commands as cmd
 from shoal.scheduler import events as ev
@@ -37,7 +38,7 @@ class Streams:
         self._hub.memory.written(value)
         self._hub.room.arrived(value)
         self._items[task, number] = value
-        self._hub.happened(ev.Yielded(peer.number, task, number, contained))
+        self._hub.happened(ev.Yielded(peer.number, task, number, contained, made(value)))
 
     def _taken(self, peer: Peer, task: bytes, count: int) -> None:
         self._hub.happened(ev.ItemsTaken(task, count))

@@ -68,25 +68,43 @@ class Deliver(NamedTuple):
 
 
 class Fail(NamedTuple):
-    """The objects' value is this error, named as in shoal.exceptions; `about` is the actor or task it tells of."""
+    """The objects' value is this error, named as in shoal.exceptions; `about` is the actor or task it tells of.
+
+    `within` names a task that met the error: it is a TaskError as well then.
+    """
 
     objects: tuple[bytes, ...]
     error: str
     message: str
     about: bytes = b""
+    within: str = ""
 
 
 class CopyError(NamedTuple):
-    """The objects' value is the error that `source` has."""
+    """The objects' value is the error that `source` has. `within` names the task that could not run for it."""
 
     objects: tuple[bytes, ...]
     source: bytes
+    within: str = ""
 
 
 class Free(NamedTuple):
     """Nobody can reach the object any more."""
 
     object: bytes
+
+
+class Withdraw(NamedTuple):
+    """The object's value is lost: these clients know of it, and are to ask again when they need it."""
+
+    object: bytes
+    clients: tuple[int, ...]
+
+
+class RunAgain(NamedTuple):
+    """A task that has ended runs once more, for what was lost: its `TaskEnded` will come again."""
+
+    task: bytes
 
 
 class StoreItem(NamedTuple):
@@ -121,7 +139,7 @@ class Taken(NamedTuple):
 class TaskEnded(NamedTuple):
     """A task is over, for the books: `error` is None, or the class name of what it ended with.
 
-    Its arguments are needed no more, unless `keep`: then `Forget` says so.
+    What it was submitted with is needed no more, unless `keep`: then `Forget` says so.
     """
 
     task: bytes
@@ -130,7 +148,7 @@ class TaskEnded(NamedTuple):
 
 
 class Forget(NamedTuple):
-    """An actor will not be made again: its constructor's arguments are needed no more."""
+    """A task that was kept will not run again: what it was submitted with is needed no more."""
 
     task: bytes
 
@@ -211,6 +229,8 @@ Command = (
     | Fail
     | CopyError
     | Free
+    | Withdraw
+    | RunAgain
     | StoreItem
     | RefuseItem
     | EndStream

@@ -10,6 +10,16 @@ from shoal.scheduler.nodes import Node
 from shoal.scheduler.tables import Kind, Shape
 
 
+class Made(NamedTuple):
+    """A value's bytes, and whether it lies in the store, where it can be lost."""
+
+    size: int
+    stored: bool
+
+
+NOTHING = Made(0, False)
+
+
 class ClientJoined(NamedTuple):
     client: int
 
@@ -40,6 +50,7 @@ class Submitted(NamedTuple):
     namespace: str = ""
     home: str = ""
     """See `tables.Actor`; of an actor's creation."""
+    size: int = 0
 
 
 class WorkerReady(NamedTuple):
@@ -74,6 +85,7 @@ class Finished(NamedTuple):
     contained: tuple[tuple[bytes, ...], ...]
     seconds: float
     error: str | None = None
+    made: tuple[Made, ...] = ()
 
 
 class Repeated(NamedTuple):
@@ -90,6 +102,7 @@ class Yielded(NamedTuple):
     task: bytes
     number: int
     contained: tuple[bytes, ...]
+    made: Made = NOTHING
 
 
 class ItemsTaken(NamedTuple):
@@ -134,6 +147,14 @@ class Put(NamedTuple):
     object: bytes
     contained: tuple[bytes, ...]
     failed: bool = False
+    made: Made = NOTHING
+
+
+class ObjectsLost(NamedTuple):
+    """The values of these are not in the store any more."""
+
+    objects: tuple[bytes, ...]
+    reason: str
 
 
 class Borrowed(NamedTuple):
@@ -272,6 +293,7 @@ Event = (
     | Unblocked
     | Stuck
     | Put
+    | ObjectsLost
     | Borrowed
     | Released
     | Fetched

@@ -69,7 +69,7 @@ class Lanes:
         self._take_over(task, e)
         if task.cancelled:
             self._scheduler.fail_cancelled(task)
-        else:
+        elif task.id in self._scheduler.tasks:
             self._scheduler.proceed(task)
 
     def _take_over(self, task: Task, e: ev.Submitted) -> None:

@@ -43,6 +43,10 @@ class ActorLives:
     def of(self, task: Task) -> Actor | None:
         return self._actors.table.get(task.actor or b"")
 
+    def is_dead(self, task: Task) -> bool:
+        actor = self.of(task)
+        return actor is None or actor.state == DEAD
+
     # from submit to the end of the constructor
 
     def expect(self, task: Task, namespace: str, home: str) -> None:
@@ -164,7 +168,7 @@ class ActorLives:
         if creation.id not in self._scheduler.tasks:
             self._scheduler.tasks[creation.id] = creation
             self._objects.pin(actor.id)
-        self._scheduler.placement.enqueue(creation, front=True)
+        self._scheduler.requeue(creation)
         self._out.append(ActorChanged(actor.id))
 
     def orphan(self, maker: Worker) -> None:
@@ -224,6 +228,8 @@ class ActorLives:
 
     def _again(self, actor: Actor, task: Task) -> None:
         task.state, task.worker = WAITING if task.missing else QUEUED, None
+        if not task.missing and self._scheduler.lineage.hold_back(task) and task.id not in self._scheduler.tasks:
+            return  # it had its arguments, but they are lost for good
         self._actors.enqueue_again(actor, task)
 
     def exited(self, task: Task, reason: str) -> None:

@@ -3,21 +3,30 @@
 An object is reachable while a process holds a ref to it (`holders`), or a task or a container needs it (`pins`). A
 process counts its refs itself and tells only its first and its last. An actor is an object too: its handles are refs
 to it, so that it ends when nobody can reach it any more.
+
+What only tasks need that would have to run again (`Object.lineage`) is not reachable, but stays in the table; its value
+stays as well, unless it lies in the store and can be made again itself. See `lineage`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from shoal.scheduler.commands import Command, Deliver, Free
+from shoal.scheduler.events import NOTHING, Made
+from shoal.scheduler.nodes import Node
 from shoal.scheduler.tables import Object
 
 
 class Objects:
-    """The table of objects. Invariant: a settled object with neither holders nor pins is not in it."""
+    """The table of objects. Invariant: one that nobody is at, with neither holders, pins nor lineage, is not in it."""
 
     def __init__(self, out: list[Command]) -> None:
         self._out = out
+        self.can_be_made: Callable[[bytes], bool] = lambda object_id: False
+        """Whether its task may run again."""
+        self.deleted: Callable[[bytes], Iterable[bytes]] = lambda object_id: ()
+        """Told of what is not in the table any more; returns what is needed less for that."""
         self.table: dict[bytes, Object] = {}
         self.freed_actors: list[bytes] = []
         self._held: dict[int, set[bytes]] = {}
@@ -34,18 +43,28 @@ class Objects:
             record.holders.add(owner)
             held.add(object_id)
 
-    def settle(self, object_id: bytes, contained: tuple[bytes, ...], failed: bool) -> list[bytes]:
-        """The value is there (or is an error). Returns the tasks that waited for it."""
+    def settle(
+        self,
+        object_id: bytes,
+        contained: tuple[bytes, ...],
+        failed: bool,
+        made: Made = NOTHING,
+        node: Node | None = None,
+    ) -> list[bytes]:
+        """The value is there (or is an error), made on a node. Returns the tasks that waited for it."""
         record = self.table.get(object_id)
         if record is None:  # all refs were dropped meanwhile
             self._out.append(Free(object_id))
             return []
         if record.ready:  # a generator filled it, and failed later
             return []
-        record.ready, record.failed = True, failed
-        record.contained = contained
+        before, record.contained = record.contained, contained
+        record.ready, record.failed, record.gone = True, failed, False
+        record.size, record.home = made.size, node if made.stored else None
         for inner in contained:
             self.pin(inner)
+        for inner in before:  # of a value that was lost
+            self.unpin(inner)
         waiters, record.waiters = record.waiters, []
         if record.owner in record.holders:
             self._out.append(Deliver(record.owner, object_id))
@@ -60,6 +79,9 @@ class Objects:
     def unready(self, ids: Iterable[bytes]) -> tuple[bytes, ...]:
         """Those that have no value yet: a generator may have filled some of a task's."""
         return tuple(i for i in ids if i not in self.table or not self.table[i].ready)
+
+    def is_gone(self, object_id: bytes) -> bool:
+        return object_id in self.table and self.table[object_id].gone
 
     def pin(self, object_id: bytes) -> Object | None:
         record = self.table.get(object_id)
@@ -116,14 +138,29 @@ class Objects:
         while stack:
             current = stack.pop()
             record = self.table.get(current)
-            if record is None or record.holders or record.pins or not record.ready:
+            if record is None or record.holders or record.pins or record.pending:
                 continue
-            del self.table[current]
+            if record.lineage:
+                if not record.ready or record.home is None or not self.can_be_made(current):
+                    continue
+                record.ready, record.gone, record.home, record.why = False, True, None, ""
+            else:
+                del self.table[current]
+                stack += self.deleted(current)
             self._out.append(Free(current))
-            for inner in record.contained:
+            inside, record.contained = record.contained, ()
+            for inner in inside:
                 below = self.table.get(inner)
                 if below is not None:
                     below.pins -= 1
                     stack.append(inner)
             if record.actor:
                 self.freed_actors.append(current)
+
+    def need_less(self, ids: Iterable[bytes]) -> None:
+        """One lineage that they were part of is over."""
+        for object_id in ids:
+            record = self.table.get(object_id)
+            if record is not None:
+                record.lineage -= 1
+                self._free(object_id)

@@ -46,6 +46,7 @@ class Places:
             return
         for worker in self._placement.end_node(node, e.reason):
             self._scheduler.out.append(KillWorker(worker.id))
+        self._scheduler.lineage.node_lost(node)
         self._placement.recheck()
 
     def _group_removed(self, e: ev.GroupRemoved) -> None:

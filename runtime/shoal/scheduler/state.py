@@ -16,6 +16,7 @@ from shoal.scheduler.actors import Actors
 from shoal.scheduler.cancels import Cancels
 from shoal.scheduler.commands import Command, CopyError, Deliver, Fail, KillWorker, TaskEnded
 from shoal.scheduler.lanes import Lanes
+from shoal.scheduler.lineage import Lineage
 from shoal.scheduler.lives import ActorLives
 from shoal.scheduler.nodes import Node
 from shoal.scheduler.objects import Objects
@@ -29,15 +30,23 @@ LOG = 4096
 """Events kept: the replay of a fault, and teaching material."""
 
 
-class Scheduler:
-    """A state machine: `handle` takes events and returns commands, and nothing else changes it."""
+LINEAGE = 256 << 20
+"""Bytes of what is kept of tasks that may have to run again."""
 
-    def __init__(self, head: Node) -> None:
+
+class Scheduler:
+    """A state machine: `handle` takes events and returns commands, and nothing else changes it.
+
+    `lineage`: bytes of what is kept of tasks that may have to run again.
+    """
+
+    def __init__(self, head: Node, lineage: int = LINEAGE) -> None:
         self.out: list[Command] = []
         self.tasks: dict[bytes, Task] = {}
         self.objects = Objects(self.out)
         self.streams = Streams(self.out, self.objects, self.tasks)
         self.actors = Actors()
+        self.lineage = Lineage(self, lineage)
         self.kinds: dict[bytes, Kind] = {}
         self.lives = ActorLives(self)
         self.cancels = Cancels(self)
@@ -69,6 +78,7 @@ class Scheduler:
             ev.Unblocked: self._unblocked,
             ev.Stuck: self.placement.stalls.answered,
             ev.Put: self._put,
+            ev.ObjectsLost: self.lineage.lost,
             ev.Borrowed: self._borrowed,
             ev.Released: lambda e: self.objects.release(e.client, e.objects),
             ev.Fetched: self._fetched,
@@ -140,7 +150,12 @@ class Scheduler:
         self.objects.expect(e.object, e.client)
         record = self.objects.table[e.object]
         record.owner = -1  # its maker has the value already
-        self.objects.settle(e.object, e.contained, e.failed)
+        self.objects.settle(e.object, e.contained, e.failed, e.made, self._node_of(e.client))
+
+    def _node_of(self, client: int) -> Node:
+        """Where a process is: drivers are on the head."""
+        worker = self.workers.get(client)
+        return next(iter(self.nodes.table.values())) if worker is None else worker.node
 
     def _borrowed(self, e: ev.Borrowed) -> None:
         worker = self.workers.get(e.client)
@@ -157,6 +172,8 @@ class Scheduler:
                     Fail((object_id,), "ObjectLostError", "the object is gone: every ref to it was dropped")
                 )
                 self.out.append(Deliver(e.client, object_id))
+            else:
+                self.lineage.need(object_id)
 
     # submit
 
@@ -168,6 +185,9 @@ class Scheduler:
         task = self.add_task(e)
         if task.kind.role == "method":
             self.actors.received(task)
+            if self.lives.is_dead(task):
+                self.lives.submit(task)  # which refuses it, whatever its arguments are
+                return
         if task.kind.role == "actor":
             self.lives.expect(task, e.namespace, e.home)
         self.add_arguments(task, e.deps, e.holds)
@@ -179,18 +199,22 @@ class Scheduler:
         kind = self.kinds[e.kind]
         task = Task(
             e.task, kind, e.client, e.job, e.cell, e.parent, e.actor, (), (),
-            () if kind.role == "actor" else ids.returns(e.task, kind.returns), kind.retries, env=e.env,
+            () if kind.role == "actor" else ids.returns(e.task, kind.returns), kind.retries, env=e.env, size=e.size,
         )  # fmt: skip
-        self.tasks[task.id] = task
-        if e.cell is not None:
-            self.cells.setdefault(e.cell, set()).add(task.id)
-        if e.parent is not None and e.parent in self.tasks:
-            self.tasks[e.parent].children.add(task.id)
+        self.enter(task)
         for object_id in task.returns:
             self.objects.expect(object_id, e.client)
         if kind.stream:
             self.streams.open(task)
         return task
+
+    def enter(self, task: Task) -> None:
+        """Have it among the tasks that are not over."""
+        self.tasks[task.id] = task
+        if task.cell is not None:
+            self.cells.setdefault(task.cell, set()).add(task.id)
+        if task.parent is not None and task.parent in self.tasks:
+            self.tasks[task.parent].children.add(task.id)
 
     def add_arguments(self, task: Task, deps: tuple[bytes, ...], holds: tuple[bytes, ...]) -> None:
         """What it needs is kept for it; it is over already where an argument has failed."""
@@ -212,6 +236,9 @@ class Scheduler:
             self.fail(task, "ObjectLostError", "an argument is gone: every ref to it was dropped")
         elif failed is not None:
             self._fail_like(task, failed)
+        else:
+            for dep in deps:
+                self.lineage.need(dep)
 
     def proceed(self, task: Task) -> None:
         """Have it run as soon as it can."""
@@ -266,7 +293,7 @@ class Scheduler:
             if task.cancelled:
                 self.fail_cancelled(task)
             else:
-                self.placement.enqueue(task, front=True)
+                self.requeue(task)
         self.placement.after_task(worker)
 
     def _worker_died(self, e: ev.WorkerDied) -> None:
@@ -309,6 +336,11 @@ class Scheduler:
         else:
             if started and task.retries > 0:
                 task.retries -= 1
+            self.requeue(task)
+
+    def requeue(self, task: Task) -> None:
+        """It was with a worker: it comes before the others, as soon as its arguments are there."""
+        if not self.lineage.hold_back(task):
             self.placement.enqueue(task, front=True)
 
     # the end of a task
@@ -316,7 +348,8 @@ class Scheduler:
     def _finished(self, e: ev.Finished) -> None:
         worker = self.workers.get(e.worker)
         task = self.tasks.get(e.task)
-        if worker is None or worker.running.pop(e.task, self) is self:
+        # From a node that is gone comes nothing any more: its worker's death is on the way.
+        if worker is None or not worker.node.alive or worker.running.pop(e.task, self) is self:
             return
         if task is not None:
             kind = task.kind
@@ -330,7 +363,7 @@ class Scheduler:
             elif e.outcome == "exit":
                 self.lives.exited(task, e.error or "it ended itself")
             elif e.outcome != "retry" or not self._repeat(task):
-                self.settle(task, e.contained, e.error)
+                self.settle(task, e.contained, e.error, e.made, worker.node)
         self.placement.after_task(worker, task)
 
     def _repeat(self, task: Task) -> bool:
@@ -341,40 +374,68 @@ class Scheduler:
         if task.retries == 0 or task.kind.role == "method":
             return False
         task.retries -= task.retries > 0
-        self.placement.enqueue(task)
+        if not self.lineage.hold_back(task):
+            self.placement.enqueue(task)
         return True
 
     def _yielded(self, e: ev.Yielded) -> None:
-        for waiter_id in self.streams.item(e):
+        for waiter_id in self.streams.item(e, self._node_of(e.worker)):
             waiter = self.tasks.get(waiter_id)
             if waiter is not None:
                 waiter.missing -= 1
                 if not waiter.missing:
                     self._arguments_ready(waiter)
 
-    def settle(self, task: Task, contained: Iterable[tuple[bytes, ...]], error: str | None) -> None:
-        """The task is over and its values are known; what waited for them goes on or fails."""
-        todo: list[tuple[Task, Iterable[tuple[bytes, ...]], str | None]] = [(task, contained, error)]
-        while todo:
-            task, contained, error = todo.pop()
-            if task.id not in self.tasks:  # settled already: two of its arguments failed
-                continue
-            self._forget(task, error)
-            self.streams.end(task, error is not None)
-            inside = tuple(contained)
-            for i, object_id in enumerate(task.returns):
-                refs = inside[i] if i < len(inside) else ()
-                todo += [(waiter, (), error) for waiter in self._wake(object_id, refs, error)]
-            if task.kind.role != "actor":  # an actor's may be needed again
-                for needed in (*task.deps, *task.holds):
-                    self.objects.unpin(needed)
-            if task.kind.role == "method" and task.state != PUSHED:
-                self.lives.send_calls(self.lives.of(task))
+    def settle(
+        self,
+        task: Task,
+        contained: Iterable[tuple[bytes, ...]],
+        error: str | None,
+        made: tuple[ev.Made, ...] = (),
+        node: Node | None = None,
+    ) -> None:
+        """The task is over and its values, made on a node, are known; what waited for them goes on or fails."""
+        failed = self._settle(task, tuple(contained), error, made, node)
+        while failed:
+            failed += self._settle(failed.pop(), (), error, (), None)
 
-    def _wake(self, object_id: bytes, contained: tuple[bytes, ...], error: str | None) -> list[Task]:
+    def _settle(
+        self, task: Task, contained: tuple[tuple[bytes, ...], ...], error: str | None, made: tuple[ev.Made, ...],
+        node: Node | None,
+    ) -> list[Task]:  # fmt: skip
+        """Returns the tasks that fail with it."""
+        failed: list[Task] = []
+        if task.id not in self.tasks:  # settled already: two of its arguments failed
+            return failed
+        stored = self.lineage.concerns(task, made)
+        keep = stored and self.lineage.keeps(task, error)
+        self._forget(task, error, keep)
+        self.streams.end(task, error is not None)
+        for i, object_id in enumerate(task.returns):
+            if error is None and i >= len(made) and self.objects.is_gone(object_id):
+                continue  # a generator had filled it before it was lost
+            refs = contained[i] if i < len(contained) else ()
+            failed += self._wake(object_id, refs, error, made[i] if i < len(made) else ev.NOTHING, node)
+        if stored:
+            self.lineage.over(task, error, keep)
+        if task.kind.role != "actor":  # an actor's may be needed again
+            for needed in (*task.deps, *task.holds):
+                self.objects.unpin(needed)
+        if task.kind.role == "method" and task.state != PUSHED:
+            self.lives.send_calls(self.lives.of(task))
+        return failed
+
+    def _wake(
+        self,
+        object_id: bytes,
+        contained: tuple[bytes, ...],
+        error: str | None,
+        made: ev.Made = ev.NOTHING,
+        node: Node | None = None,
+    ) -> list[Task]:
         """An object is there, or failed; returns the tasks that fail with it."""
         failed = []
-        for waiter_id in self.objects.settle(object_id, contained, error is not None):
+        for waiter_id in self.objects.settle(object_id, contained, error is not None, made, node):
             waiter = self.tasks.get(waiter_id)
             if waiter is None:
                 continue
@@ -383,7 +444,7 @@ class Scheduler:
                 if waiter.kind.role == "actor":
                     self.lives.creation_failed(waiter, "an argument of its constructor failed")
                 else:
-                    self.out.append(CopyError(waiter.returns, object_id))
+                    self.out.append(CopyError(self.objects.unready(waiter.returns), object_id, waiter.kind.name))
                 failed.append(waiter)
             elif not waiter.missing:
                 self._arguments_ready(waiter)
@@ -394,9 +455,9 @@ class Scheduler:
         for waiter in self._wake(object_id, (), error):
             self.settle(waiter, (), error)
 
-    def _forget(self, task: Task, error: str | None) -> None:
+    def _forget(self, task: Task, error: str | None, keep: bool) -> None:
         self.tasks.pop(task.id, None)
-        self.out.append(TaskEnded(task.id, error, task.kind.role == "actor"))
+        self.out.append(TaskEnded(task.id, error, keep or task.kind.role == "actor"))
         self.lanes.forgotten(task)
         if task.cell is not None:
             members = self.cells.get(task.cell)
@@ -407,19 +468,19 @@ class Scheduler:
         if task.parent is not None and (parent := self.tasks.get(task.parent)) is not None:
             parent.children.discard(task.id)
 
-    def fail(self, task: Task, error: str, message: str, about: bytes = b"") -> None:
-        """End it with an error of ours; `about` is the actor or task that the error tells of."""
+    def fail(self, task: Task, error: str, message: str, about: bytes = b"", within: str = "") -> None:
+        """End it with an error of ours; `about` is the actor or task that the error tells of. `within`: see `Fail`."""
         if task.kind.role == "actor":
             self.lives.creation_failed(task, message, error)
         else:
-            self.out.append(Fail(self.objects.unready(task.returns), error, message, about))
+            self.out.append(Fail(self.objects.unready(task.returns), error, message, about, within))
         self.settle(task, (), error)
 
     def _fail_like(self, task: Task, source: bytes) -> None:
         if task.kind.role == "actor":
             self.lives.creation_failed(task, "an argument of its constructor failed")
         else:
-            self.out.append(CopyError(task.returns, source))
+            self.out.append(CopyError(self.objects.unready(task.returns), source, task.kind.name))
         self.settle(task, (), "TaskError")
 
     def fail_cancelled(self, task: Task) -> None:

@@ -1,8 +1,8 @@
 """Values that come one by one: the items of streams, and of generators that fill a fixed number of refs.
 
 A stream's items are objects of the task's caller, numbered from 1; behind the last stands an end mark, or the error and
-then an end mark. What a retried generator yields again is refused: it was delivered. What nobody will read is refused
-too.
+then an end mark. What a generator yields again in another run is refused unless it was lost: it was delivered. What
+nobody will read is refused too.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from shoal.ids import value_of
 from shoal.scheduler import events as ev
 from shoal.scheduler.commands import Command, CopyError, EndStream, RefuseItem, StoreItem, Taken
+from shoal.scheduler.nodes import Node
 from shoal.scheduler.objects import Objects
 from shoal.scheduler.tables import PUSHED, Task
 
@@ -41,28 +42,34 @@ class Streams:
     def open(self, task: Task) -> None:
         self.table[task.id] = Stream(task.client)
 
-    def item(self, e: ev.Yielded) -> list[bytes]:
-        """An item came from a worker; returns the tasks that waited for it."""
+    def item(self, e: ev.Yielded, node: Node) -> list[bytes]:
+        """An item came from a worker on a node; returns the tasks that waited for it."""
         task = self._tasks.get(e.task)
         object_id = None
-        if task is not None and task.worker == e.worker and task.state == PUSHED:
+        if task is not None and task.worker == e.worker and task.state == PUSHED and node.alive:
             object_id = self._next(task, e.number)
-        if object_id is None:
+        if task is None or object_id is None:
             self._out.append(RefuseItem(e.task, e.number))
             return []
+        if e.made.stored and object_id not in task.items:
+            task.items.append(object_id)
         self._out.append(StoreItem(e.task, e.number, object_id))
-        return self._objects.settle(object_id, e.contained, failed=False)
+        return self._objects.settle(object_id, e.contained, False, e.made, node)
 
     def _next(self, task: Task, number: int) -> bytes | None:
         """The object that the item is; None where it is not wanted."""
         if not task.kind.stream:
-            object_id = task.returns[number]
-            record = self._objects.table.get(object_id)
-            return object_id if record is not None and not record.ready else None
-        stream = self.table[task.id]
+            return self._unless_there(task.returns[number])
+        stream = self.table.get(task.id)
+        if task.again or stream is None or number < stream.made:  # it was yielded before, but may be lost since
+            return self._unless_there(value_of(task.id, number + 1))
         if number != stream.made or stream.dropped:
             return None
         return self._expect(task.id, stream)
+
+    def _unless_there(self, object_id: bytes) -> bytes | None:
+        record = self._objects.table.get(object_id)
+        return object_id if record is not None and not record.ready else None
 
     def _expect(self, task: bytes, stream: Stream) -> bytes:
         stream.made += 1
@@ -94,9 +101,10 @@ class Streams:
             stream.taken = e.items
             self._tell(e.task, e.items)
 
-    def how_many_taken(self, task: bytes) -> int:
-        stream = self.table.get(task)
-        return 0 if stream is None else stream.taken
+    def how_many_taken(self, task: Task) -> int:
+        """One that runs again for what was lost waits for nobody."""
+        stream = self.table.get(task.id)
+        return ENDLESS if task.again or stream is None else stream.taken
 
     def dropped(self, e: ev.StreamDropped) -> None:
         """Nobody will read from item `unread` on."""

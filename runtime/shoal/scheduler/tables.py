@@ -100,6 +100,12 @@ class Task:
     """Its client has pushed it on a lane, and has not said that it ended."""
     adopted: bool = False
     """It ends the hub's way though it came by a lane."""
+    size: int = 0
+    """Bytes of what it was submitted with: they are kept as long as it may have to run again."""
+    items: list[bytes] = field(default_factory=list)
+    """What it yielded that lies in the store."""
+    again: bool = False
+    """It ended well once, and runs again for what was lost of its values."""
 
 
 @dataclass(slots=True)
@@ -114,6 +120,24 @@ class Object:
     waiters: list[bytes] = field(default_factory=list)
     contained: tuple[bytes, ...] = ()
     actor: bool = False
+    size: int = 0
+    home: Node | None = None
+    """Where the value lies in the store, and with what it is lost; None for one that travels in messages."""
+    gone: bool = False
+    """The value was there, and is not any more; nobody has needed it since. See `lineage`."""
+    why: str = ""
+    """How it was lost."""
+    lineage: int = 0
+    """Tasks that would need it if they had to run again."""
+    maker: str = ""
+    """The name of the task that made it; empty for what was put."""
+    bar: tuple[str, str] = ("", "")
+    """Why its task cannot run again: an error's name and the reason."""
+
+    @property
+    def pending(self) -> bool:
+        """Somebody is at it."""
+        return not self.ready and not self.gone
 
 
 @dataclass(slots=True)
