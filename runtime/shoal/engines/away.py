@@ -135,6 +135,15 @@ class Away:
             self.recall((object_id,), deadline)
         return value
 
+    def load(self, object_id: bytes, writable: bool, deadline: float | None) -> Any:
+        """The Python object of a value that was ready a moment ago, and of which this process holds a ref."""
+        engine = self._engine
+        value = self._values.get(object_id, AWAY)
+        if value[0] in ("i", "e"):
+            return engine.load(object_id, value, writable)
+        with engine.store.uses.during(object_id):  # from here on it stays where it is
+            return engine.load(object_id, self.value(object_id, deadline), writable, deadline)
+
     def withdrawn(self, object_id: bytes) -> None:
         """Its value is lost: whoever needs it asks for it. Items of a stream are not asked for, so it is done here."""
         engine = self._engine

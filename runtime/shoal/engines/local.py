@@ -392,14 +392,7 @@ class LocalEngine:
         away = [i for i in ids if values.get(i, AWAY) is AWAY]
         if away:
             self._away.recall(away, deadline)
-        return [self._load_held(i, writable, deadline) for i in ids]
-
-    def _load_held(self, object_id: bytes, writable: bool, deadline: float | None) -> Any:
-        value = self._values.get(object_id, AWAY)
-        if value[0] in ("i", "e"):
-            return self.load(object_id, value, writable)
-        with self.store.uses.during(object_id):  # from here on it stays where it is
-            return self.load(object_id, self._away.value(object_id, deadline), writable, deadline)
+        return [self._away.load(i, writable, deadline) for i in ids]
 
     def _any_failed(self, ids: Sequence[bytes]) -> bool:
         values = self._values
