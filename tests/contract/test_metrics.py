@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+import prometheus_client
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -121,6 +122,19 @@ def test_info() -> None:
     counter = Counter("a", "b", ("c",)).set_default_tags({"c": "d"})
     assert counter.info == {"name": "a", "description": "b", "tag_keys": ("c",), "default_tags": {"c": "d"}}
     assert Histogram("h", boundaries=[1.0]).info["boundaries"] == [1.0]
+
+
+def test_prometheus_client_exposes_them_beside_its_own() -> None:
+    registry = prometheus_client.CollectorRegistry()
+    registry.register(metrics.Collector())
+    assert prometheus_client.generate_latest(registry) == b""
+    Counter("seen", "how many", tag_keys=("path",)).inc(2, {"path": "/"})
+    Histogram("sizes", boundaries=[1.0, 2.0]).observe(1.5)
+    prometheus_client.Gauge("own", "its own", registry=registry).set(3)
+    text = prometheus_client.generate_latest(registry).decode()
+    assert 'seen_total{path="/"} 2.0' in text and "# HELP seen_total how many" in text
+    assert 'sizes_bucket{le="2.0"} 1.0' in text and "sizes_sum 1.5" in text and "sizes_count 1.0" in text
+    assert "own 3.0" in text
 
 
 def test_served_on_request() -> None:

@@ -4,16 +4,18 @@
     requests.inc(tags={"path": "/"})
     print(exposition())
 
-Nothing listens on a port unless `serve` is called.
+Nothing listens on a port unless `serve` is called. A program that has prometheus_client expose its own metrics adds the
+cluster's by `prometheus_client.REGISTRY.register(Collector())`.
 """
 
 from __future__ import annotations
 
 import bisect
+import itertools
 import re
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shoal import cluster, current
@@ -247,6 +249,42 @@ def _tags(tags: tuple[tuple[str, str], ...]) -> str:
         key + '="' + value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n") + '"' for key, value in tags
     )
     return "{" + ",".join(quoted) + "}"
+
+
+class Collector:
+    """For prometheus_client, whose exposition has the cluster's metrics as well after `REGISTRY.register(Collector())`.
+
+    Made for each scrape, of what the cluster knows then; nothing while there is no cluster.
+    Follows https://prometheus.github.io/client_python/collector/custom/
+    """
+
+    def describe(self) -> list[Any]:
+        """Nothing is known of them before they are recorded; and registering starts no cluster."""
+        return []
+
+    def collect(self) -> Iterator[Any]:
+        """One metric family of prometheus_client's for each metric."""
+        from prometheus_client import core
+
+        here = current.peek()
+        found = samples() if here is not None and here.alive else []
+        kinds = {
+            "counter": core.CounterMetricFamily,
+            "gauge": core.GaugeMetricFamily,
+            "histogram": core.HistogramMetricFamily,
+        }
+        for (name, kind), group in itertools.groupby(found, key=lambda s: (s.name, s.kind)):
+            rows = list(group)
+            family = kinds[kind](name, rows[0].description, labels=[key for key, _ in rows[0].tags])
+            for sample in rows:
+                labels = [value for _, value in sample.tags]
+                if kind == "histogram":
+                    counts, total = sample.value
+                    bounds = [*map(repr, sample.boundaries), "+Inf"]
+                    family.add_metric(labels, list(zip(bounds, itertools.accumulate(counts), strict=True)), total)
+                else:
+                    family.add_metric(labels, sample.value)
+            yield family
 
 
 class Server:
