@@ -339,7 +339,10 @@ def _first_answer(sock: socket.socket) -> tuple[str, Any]:
     def exactly(count: int) -> bytes:
         data = b""
         while len(data) < count:
-            chunk = sock.recv(count - len(data))
+            try:
+                chunk = sock.recv(count - len(data))
+            except OSError:
+                chunk = b""
             if not chunk:
                 raise ClusterDiedError("the hub hung up")
             data += chunk

@@ -21,6 +21,9 @@ from shoal.runtime_env import RuntimeEnv
 
 logger = logging.getLogger(__name__)
 
+_OTHERS = ("neuron_cores", "TPU", "NPU", "HPU", "RBLN")
+"""Accelerators that Ray knows: a script may look for them."""
+
 
 class RuntimeContext:
     """See the module; made by `get_runtime_context`."""
@@ -101,8 +104,8 @@ class RuntimeContext:
         return found
 
     def get_accelerator_ids(self) -> dict[str, list[str]]:
-        """The accelerators that are this task's or actor's own, by kind."""
-        return {"GPU": list(self._ask()["gpus"])}
+        """The accelerators that are this task's or actor's own, by kind. Of kinds but GPUs no numbers are kept."""
+        return {**{kind: [] for kind in _OTHERS}, "GPU": list(self._ask()["gpus"])}
 
     def get_resource_ids(self) -> dict[str, list[str]]:
         """The older name of `get_accelerator_ids`."""

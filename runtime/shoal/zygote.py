@@ -13,7 +13,9 @@ to it. When the hub is gone it ends all of them, removes the cluster's folder an
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
 import os
 import pickle
 import select
@@ -27,17 +29,26 @@ from typing import NoReturn
 from shoal.config import remove_folder
 
 PR_SET_CHILD_SUBREAPER = 36
-PR_SET_NAME = 15
+
+
+FIRST_TO_GO = "1000"
+"""How gladly the kernel may end a worker when the memory is used up: before the hub, and before the program whose
+tasks it runs. Ray's number."""
 
 
 def set_name(name: str) -> None:
     """What `ps` and `top` show for this process."""
-    _prctl(PR_SET_NAME, ctypes.create_string_buffer(name.encode()[:15]))
+    _write_about_self("comm", name[:15])
 
 
-def _prctl(option: int, value: object) -> None:
+def _write_about_self(file: str, text: str) -> None:
+    with contextlib.suppress(OSError):
+        Path("/proc/self", file).write_text(text)
+
+
+def _adopt_orphans() -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 class Zygote:
@@ -56,7 +67,9 @@ class Zygote:
         import shoal.worker  # noqa: F401
 
         set_name("shoal-zygote")
-        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+        _adopt_orphans()
+        gc.collect()
+        gc.freeze()  # no worker looks through what it has from here, or copies it by doing so
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         wake_r, wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
@@ -106,6 +119,7 @@ class Zygote:
                 os.close(fd)
             self._hub.close()
             set_name("shoal-worker")
+            _write_about_self("oom_score_adj", FIRST_TO_GO)
             # A group of its own: what the worker starts goes down with it.
             os.setpgid(0, 0)
             if python:

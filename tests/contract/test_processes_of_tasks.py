@@ -69,6 +69,29 @@ def test_a_task_on_a_gpu_has_a_process_to_itself() -> None:
     assert shoal.get(for_long.remote())[1] == [] == shoal.get_gpu_ids()
 
 
+def test_what_a_worker_was_born_with_is_no_garbage() -> None:
+    @shoal.remote
+    def garbage() -> int:
+        import gc
+
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        found = len(gc.garbage)
+        gc.set_debug(0)
+        gc.garbage.clear()
+        return found
+
+    assert shoal.get([garbage.remote() for _ in range(3)]) == [0, 0, 0]
+
+
+def test_a_worker_is_ended_before_its_driver_when_memory_is_used_up() -> None:
+    def wish() -> int:
+        with open("/proc/self/oom_score_adj") as file:
+            return int(file.read())
+
+    assert shoal.get(shoal.remote(wish).remote()) == 1000 > wish()
+
+
 def test_methods_have_as_many_threads_as_their_actor_has_cpus() -> None:
     @shoal.remote(num_cpus=2)
     class Solver:
