@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -242,19 +243,22 @@ def test_a_group_that_cannot_be_says_so(nodes: list[str]) -> None:
     assert (row["state"], row["stats"]["scheduling_state"]) == ("PENDING", "INFEASIBLE")
 
 
-def test_a_node_dies_and_its_work_with_it() -> None:
+def test_a_node_dies_and_its_work_with_it(tmp_path: Path) -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     node = cluster.add_node(num_cpus=1, resources={"there": 1})
     cluster.wait_for_nodes()
     shoal.init(cluster.address)
     try:
 
+        begun = tmp_path / "begun"
+
         @shoal.remote(resources={"there": 1}, max_retries=0)
         def long() -> None:
+            begun.touch()
             time.sleep(1000)
 
         ref = long.remote()
-        until(lambda: "there" not in shoal.available_resources())
+        until(begun.exists)  # one that had not begun would wait for another node
         cluster.remove_node(node)
         with pytest.raises(NodeDiedError):
             shoal.get(ref)
