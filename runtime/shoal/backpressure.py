@@ -20,8 +20,12 @@ class Backpressure:
         self._taken[task] = 0
 
     def close(self, task: bytes) -> None:
-        self._taken.pop(task, None)
-        self._wakers.pop(task, None)
+        """From now on it never waits."""
+        with self._lock:
+            self._taken.pop(task, None)
+            wake = self._wakers.pop(task, None)
+        if wake is not None:
+            wake()
 
     def taken(self, task: bytes, count: int) -> None:
         """So many items have been taken, in all. A message of the hub's."""

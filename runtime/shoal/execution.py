@@ -48,7 +48,7 @@ class Execution:
         self.instance: Any = None
         self._engine = engine
         self._is_cancelled = is_cancelled
-        self._yielding = Yielding(engine, backpressure)
+        self._yielding = Yielding(engine, backpressure, is_cancelled)
         self._blobs: dict[bytes, bytes] = {}
         self._functions: dict[bytes, Any] = {}
         self._loop: Any = None

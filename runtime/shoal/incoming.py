@@ -48,8 +48,8 @@ class IncomingLane:
         self._sent_at = 0.0
         self._send_lock = threading.Lock()
 
-    def receive(self) -> list[Message]:
-        """One read's messages; `ended` when the client has gone."""
+    def receive(self) -> list[Message] | None:
+        """One read's messages, None when there was nothing to read; `ended` when the client has gone."""
         try:
             if self._page is None:
                 data, fds, _, _ = socket.recv_fds(self.sock, READ, 1, socket.MSG_DONTWAIT)
@@ -59,12 +59,12 @@ class IncomingLane:
             else:
                 data = self.sock.recv(READ, socket.MSG_DONTWAIT)
         except BlockingIOError:
-            return []
+            return None
         except OSError:
             data = b""
         if not data:
             self.ended = True
-            return []
+            return None
         return self._decoder.feed(data)
 
     def begin(self, number: int) -> None:
@@ -142,9 +142,9 @@ class Incoming:
         return True
 
     def _read(self, lane: IncomingLane) -> bool:
-        """False when there was nothing."""
+        """False when there was nothing: a read may well end within a message, and the rest be there."""
         messages = lane.receive()
-        for message in messages:
+        for message in messages or ():
             tag = message[0]
             if tag == "run":
                 self._take_run(lane, message)
@@ -161,7 +161,7 @@ class Incoming:
             if lane in self._unnamed:
                 self._unnamed.remove(lane)
             lane.close()
-        return bool(messages)
+        return messages is not None
 
     def _read_new(self) -> None:
         """Learn of all clients that have connected. One may have been accepted, and have nothing read of it yet."""

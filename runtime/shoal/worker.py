@@ -405,7 +405,8 @@ class Worker:
     # interrupts
 
     def _interrupt(self, task: bytes) -> None:
-        """Raise KeyboardInterrupt in it. The message comes after its task did: one that is not here is done."""
+        """Raise KeyboardInterrupt in it."""
+        self._incoming.read_all()
         with self._lock:
             if self._running == task:
                 self._interrupted = task
@@ -414,7 +415,11 @@ class Worker:
         self._cancel(task)
 
     def _cancel(self, task: bytes) -> None:
-        """Have it not start, or tell it that nobody waits for it any more."""
+        """Have it not start, or tell it that nobody waits for it any more.
+
+        Its client wrote it before it told the hub of it: one that is not here when all lanes are read is done.
+        """
+        self._incoming.read_all()
         with self._lock:
             if self._incoming.cancel(task, self._queue):
                 return  # a lane's call ends when its turn comes
@@ -426,10 +431,10 @@ class Worker:
                 del self._handed[task]
             elif not queued:
                 self._calls.cancel(task)
+        self._backpressure.close(task)  # it need not wait for somebody who reads on
         if queued or group is not None:
             now = time.time()
             self.engine.link.report(("done", task, "cancelled", [], (), now, now, None))
-            self._backpressure.close(task)
         elif self._groups is not None and task in self._handed:
             self._groups.cancel(task)
 

@@ -7,7 +7,7 @@ A *stream* has as many items as there are, a generator with a fixed `num_returns
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from shoal.backpressure import Backpressure
@@ -38,9 +38,12 @@ def is_generator(value: Any) -> bool:
 class Yielding:
     """Goes through generators of user code, in whichever thread or coroutine calls it."""
 
-    def __init__(self, engine: LocalEngine, backpressure: Backpressure) -> None:
+    def __init__(
+        self, engine: LocalEngine, backpressure: Backpressure, is_cancelled: Callable[[bytes], bool]
+    ) -> None:
         self._engine = engine
         self._backpressure = backpressure
+        self._is_cancelled = is_cancelled
 
     def exhaust(self, kind: Kind, run: Run, generator: Any) -> Any:
         """Send all it yields; what is left to be sent as the call's value."""
@@ -50,6 +53,9 @@ class Yielding:
             return self._dynamic(kind, generator)
         made = 0
         for item in generator:
+            if self._is_cancelled(run.task):  # nobody reads on: it ends where it is
+                generator.close()
+                return SENT
             if made < kind.returns or kind.yields:
                 self._send(kind, run, made, item)
             made += 1
@@ -67,6 +73,8 @@ class Yielding:
             return await self._dynamic_async(kind, generator)
         made = 0
         async for item in _either(generator):
+            if self._is_cancelled(run.task):
+                break
             if made < kind.returns or kind.yields:
                 self._send(kind, run, made, item)
             made += 1
@@ -76,7 +84,7 @@ class Yielding:
                 await self._backpressure.wait_async(run.task, made, kind.ahead)
         if inspect.isasyncgen(generator):
             await generator.aclose()
-        return self._end(kind, made)
+        return SENT if self._is_cancelled(run.task) else self._end(kind, made)
 
     def _send(self, kind: Kind, run: Run, number: int, item: Any) -> None:
         if number >= MOST:

@@ -269,6 +269,24 @@ def test_cancel_ends_a_stream() -> None:
         next(gen)
 
 
+def test_refs_in_the_error_that_ends_a_stream_live_as_long_as_its_item() -> None:
+    @shoal.remote
+    def fails() -> Any:
+        yield 0
+        raise ValueError([shoal.put("inside")])
+
+    gen = fails.remote()
+    first, last = gen
+    assert shoal.get(first) == 0
+    shoal.wait([gen.completed()])
+    del gen
+    shoal.get(shoal.put(1))
+    with pytest.raises(ValueError) as caught:
+        shoal.get(last)
+    error: Any = caught.value
+    assert shoal.get(error.cause.args[0][0]) == "inside"
+
+
 def test_refs_that_a_task_made_outlive_it_in_its_values() -> None:
     @shoal.remote
     def make() -> list[Any]:

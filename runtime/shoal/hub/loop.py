@@ -96,6 +96,13 @@ class Hub:
         self.hear(prepare=self.runtime_envs.prepare)
         self.room = Room(self, spill_folder(settings, folder))
         self.hear(**self.room.handlers, create=self.names.create, namespace=self.names.use)
+        self.hear(
+            again=lambda peer, task: self.happened(ev.Repeated(peer.number, task)),
+            returned=lambda peer, tasks: self.happened(ev.Returned(peer.number, tasks)),
+            blocked=lambda peer: self.happened(ev.Blocked(peer.number)),
+            unblocked=lambda peer: self.happened(ev.Unblocked(peer.number)),
+            stuck=lambda peer, number, stuck: self.happened(ev.Stuck(peer.number, number, stuck)),
+        )
         self.perform: dict[type, Callable[[Any], None]] = {
             cmd.StartWorker: self._start_worker,
             cmd.StopWorker: lambda c: self.tell(c.worker, ("exit",)),
@@ -254,12 +261,16 @@ class Hub:
             self.names.left(peer.number)
             self._events.append(ev.ClientLeft(peer.number))
             self.schedule()
-            self.memory.left(peer.number)
             self._lanes.left(peer.number)
-            self.room.left(peer.number)
-            for key in [k for k in self.environments if k[0] == peer.number]:
-                del self.environments[key]
+            self._left(peer.number)
         peer.close()
+
+    def _left(self, number: int) -> None:
+        """What a driver or a worker had here goes with it."""
+        self.memory.left(number)
+        self.room.left(number)
+        for key in [k for k in self.environments if k[0] == number]:
+            del self.environments[key]
 
     def tell(self, number: int, message: tuple[Any, ...], urgent: bool = False) -> None:
         peer = self._peers.get(number)
@@ -314,8 +325,7 @@ class Hub:
             self._dirty.discard(process.task)
             self.supervisor.bury(number)
             self._lanes.buried(number)
-            self.memory.left(number)
-            self.room.left(number)
+            self._left(number)
             self._jobs.pop(number, None)
             self.outputs.died(number)
 
@@ -449,6 +459,8 @@ class Hub:
         if worker is None or record is None or task not in worker.running or not worker.node.alive:
             for value in values:  # nobody waits for it any more, or it is lost with its node
                 self.memory.freed(value)
+            if outcome == "exit":
+                self._events.append(ev.Finished(peer.number, task, outcome, (), 0.0, error))
             return
         objects = self.scheduler.objects.table
         for object_id, value in zip(record.returns, values, strict=False):
@@ -459,21 +471,6 @@ class Hub:
         self.recorder.timed(task, started, ended, phases)
         sizes = tuple(map(made, values))
         self._events.append(ev.Finished(peer.number, task, outcome, contained, ended - started, error, sizes))
-
-    def _on_again(self, peer: Peer, task: bytes) -> None:
-        self._events.append(ev.Repeated(peer.number, task))
-
-    def _on_returned(self, peer: Peer, tasks: tuple[bytes, ...]) -> None:
-        self._events.append(ev.Returned(peer.number, tasks))
-
-    def _on_blocked(self, peer: Peer) -> None:
-        self._events.append(ev.Blocked(peer.number))
-
-    def _on_unblocked(self, peer: Peer) -> None:
-        self._events.append(ev.Unblocked(peer.number))
-
-    def _on_stuck(self, peer: Peer, number: int, stuck: bool) -> None:
-        self._events.append(ev.Stuck(peer.number, number, stuck))
 
     def _on_cancel(self, peer: Peer, task: bytes, force: bool, recursive: bool) -> None:
         self._events.append(ev.Cancelled(task, force, recursive))

@@ -232,11 +232,15 @@ class ActorLives:
             return  # it had its arguments, but they are lost for good
         self._actors.enqueue_again(actor, task)
 
-    def exited(self, task: Task, reason: str) -> None:
-        """A call ended its actor: it and all that are queued fail."""
-        actor = self.of(task)
+    def left(self, worker: Worker, reason: str) -> Actor | None:
+        """A call has ended the actor there: all that are queued fail."""
+        actor = self._actors.table.get(worker.actor or b"")
         if actor is not None and actor.state != DEAD:
             self.end(actor, reason, StopWorker)
+        return actor
+
+    def exited(self, task: Task, worker: Worker, reason: str) -> None:
+        actor = self.left(worker, reason)
         if actor is not None:
             self._refuse(task, actor.id, actor.error, actor.reason)
 

@@ -349,7 +349,11 @@ class Scheduler:
         worker = self.workers.get(e.worker)
         task = self.tasks.get(e.task)
         # From a node that is gone comes nothing any more: its worker's death is on the way.
-        if worker is None or not worker.node.alive or worker.running.pop(e.task, self) is self:
+        if worker is None or not worker.node.alive:
+            return
+        if worker.running.pop(e.task, self) is self:
+            if e.outcome == "exit":  # nobody waits for the call any more, but it has ended its actor
+                self.lives.left(worker, e.error or "it ended itself")
             return
         if task is not None:
             kind = task.kind
@@ -361,7 +365,7 @@ class Scheduler:
             elif e.outcome == "cancelled":
                 self.fail_cancelled(task)
             elif e.outcome == "exit":
-                self.lives.exited(task, e.error or "it ended itself")
+                self.lives.exited(task, worker, e.error or "it ended itself")
             elif e.outcome != "retry" or not self._repeat(task):
                 self.settle(task, e.contained, e.error, e.made, worker.node)
         self.placement.after_task(worker, task)
@@ -410,7 +414,7 @@ class Scheduler:
         stored = self.lineage.concerns(task, made)
         keep = stored and self.lineage.keeps(task, error)
         self._forget(task, error, keep)
-        self.streams.end(task, error is not None)
+        self.streams.end(task, error is not None, contained[0] if contained else ())
         for i, object_id in enumerate(task.returns):
             if error is None and i >= len(made) and self.objects.is_gone(object_id):
                 continue  # a generator had filled it before it was lost

@@ -77,8 +77,8 @@ class Streams:
         self._objects.expect(object_id, stream.client)
         return object_id
 
-    def end(self, task: Task, failed: bool) -> None:
-        """The task is over; `failed`: its first value is the error."""
+    def end(self, task: Task, failed: bool, contained: tuple[bytes, ...]) -> None:
+        """The task is over; `failed`: its first value is the error, and `contained` the refs inside."""
         stream = self.table.get(task.id)
         if stream is None or stream.over:
             return
@@ -89,7 +89,7 @@ class Streams:
         if failed:
             last = self._expect(task.id, stream)
             self._out.append(CopyError((last,), task.id))
-            self._objects.settle(last, (), failed=True)
+            self._objects.settle(last, contained, failed=True)
         mark = self._expect(task.id, stream)
         self._out.append(EndStream(mark))
         self._objects.settle(mark, (), failed=False)
