@@ -39,9 +39,9 @@ FLOORS = [
     "hub/*",
     "shoal_widgets/*",
     "shoal_kernelext/*",
-    "shoal widgets actor types remote_function cloudpickle",
+    "shoal widgets actor types remote_function cloudpickle _raylet",
 ]
-FACADES = ("shoal", "shoal.widgets", "shoal.actor", "shoal.types", "shoal.remote_function", "shoal.cloudpickle")
+FACADES = tuple("shoal shoal.widgets shoal.actor shoal.types shoal.remote_function shoal.cloudpickle shoal._raylet".split())
 
 # What a room sees of the floors below it, where that is less than all of them.
 SEES = {

@@ -11,6 +11,7 @@ import pytest
 import shoal
 
 PATHS = """
+    _raylet: ObjectRef ObjectRefGenerator
     actor: ActorHandle
     autoscaler.sdk: request_resources
     cloudpickle: dumps loads CloudPickler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import enum
 import gc
 from typing import Any
@@ -213,3 +214,80 @@ def test_options_without_a_meaning_here_are_accepted() -> None:
     assert shoal.get(function.remote()) == 5
     actor = shoal.remote(Holder).options(allow_out_of_order_execution=False, enable_task_events=True).remote()
     assert shoal.get(actor.add.options(enable_task_events=False).remote()) == 1
+
+
+# functions and classes of every make
+
+
+class Marking(type):
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = super().__call__(*args, **kwargs)
+        made.marked = True
+        return made
+
+
+class Marked(metaclass=Marking):
+    marked = False
+
+    def is_marked(self) -> bool:
+        return self.marked
+
+    @staticmethod
+    def double(x: int) -> int:
+        return 2 * x
+
+    @classmethod
+    def name(cls) -> str:
+        return cls.__name__
+
+    def __len__(self) -> int:
+        return 3
+
+
+def test_a_class_with_a_metaclass_and_methods_of_all_kinds() -> None:
+    actor: Any = shoal.remote(Marked).remote()
+    refs = [actor.is_marked.remote(), actor.double.remote(4), actor.name.remote(), actor.__len__.remote()]
+    assert shoal.get(refs) == [True, 8, "Marked", 3]
+
+
+def test_an_abstract_class_is_told_by_its_first_call() -> None:
+    class Shape(abc.ABC):
+        @abc.abstractmethod
+        def area(self) -> float: ...
+
+    class Square(Shape):
+        def area(self) -> float:
+            return 4.0
+
+    square: Any = shoal.remote(Square).remote()
+    assert shoal.get(square.area.remote()) == 4.0
+    shape: Any = shoal.remote(Shape).remote()
+    with pytest.raises(shoal.exceptions.ActorDiedError, match="abstract class Shape"):
+        shoal.get(shape.area.remote())
+
+
+def test_parameters_of_every_kind() -> None:
+    def spell(a: int, /, b: int = 2, *rest: int, c: int, d: int = 4, **others: int) -> tuple[Any, ...]:
+        return a, b, rest, c, d, others
+
+    spelled = shoal.remote(spell)
+    assert shoal.get(spelled.remote(1, c=3)) == (1, 2, (), 3, 4, {})
+    assert shoal.get(spelled.remote(1, 0, 9, c=3, a=5, self=6, args=7)) == (1, 0, (9,), 3, 4, dict(a=5, self=6, args=7))
+    with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'c'"):
+        spelled.remote(1)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'a'"):
+        spelled.remote(a=1, c=3)
+
+
+def test_defaults_are_those_of_the_first_call() -> None:
+    box = [1]
+
+    def read(given: list[int] = box) -> list[int]:
+        given.append(2)
+        return given
+
+    reading = shoal.remote(read)
+    assert shoal.get(reading.remote()) == [1, 2]
+    box.append(3)
+    assert 3 not in shoal.get(reading.remote())
+    assert box == [1, 3]
