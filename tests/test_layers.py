@@ -41,7 +41,7 @@ FLOORS = [
     "shoal_kernelext/*",
     "shoal widgets actor types remote_function cloudpickle _raylet",
 ]
-FACADES = tuple("shoal shoal.widgets shoal.actor shoal.types shoal.remote_function shoal.cloudpickle shoal._raylet".split())
+FACADES = {"shoal", *(f"shoal.{name}" for name in FLOORS[-1].split()[1:])}
 
 # What a room sees of the floors below it, where that is less than all of them.
 SEES = {
