@@ -15,7 +15,10 @@ CYAN, PLAIN = "\033[36m", "\033[0m"
 
 
 class Echo:
-    """Called with each piece of output, by one thread at a time; lines that have no end yet wait for it."""
+    """Called with each piece of output, by one thread at a time.
+
+    Lines that have no end yet wait for it, or for the empty output which says that none will come.
+    """
 
     def __init__(self) -> None:
         self._begun: dict[tuple[str, str], str] = {}
@@ -24,7 +27,8 @@ class Echo:
         if output.stream == "display":
             return
         key = output.stream, output.source
-        whole, newline, begun = (self._begun.pop(key, "") + output.data).rpartition("\n")
+        begun = self._begun.pop(key, "")
+        whole, newline, begun = (begun + (output.data or "\n" * bool(begun))).rpartition("\n")
         if begun:
             self._begun[key] = begun
         if newline:

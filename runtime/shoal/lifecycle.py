@@ -167,7 +167,7 @@ def init(
     except BaseException:
         made.close()
         raise
-    made.quiet = not log_to_driver
+    made.quiet = not log_to_driver or as_ray.installed() and os.environ.get("RAY_LOG_TO_DRIVER") == "0"
     cluster.use(made)
     return _joined(made.engine, arguments)
 

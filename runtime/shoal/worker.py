@@ -84,6 +84,8 @@ class Worker:
         self._groups: Groups | None = None
         self._handed: dict[bytes, str | None] = {}
         """Calls that the groups have and that have not ended: their group, None once they have started."""
+        self._begun_lines: dict[str, bool] = {}
+        """By stream, whether what was printed last has no end of line."""
         self._threads = 0
         """Of the actor that lives here: its methods have the CPUs that it has."""
         self._running: bytes | None = None
@@ -231,6 +233,7 @@ class Worker:
 
     def _conclude(self, run: Run, kind: Kind, ended: Ended, at_once: bool) -> None:
         self._output.drain()
+        self._end_lines()
         self._calls.end(run.task)
         self._described.pop(run.task, None)
         if kind.ahead:
@@ -350,10 +353,12 @@ class Worker:
         elif tag == "runtime_env":
             self._environments.tell(*message[1:])
         elif tag == "interrupt":
+            self.engine.link.report(("cancel_heard", message[1]))
             self._interrupt(message[1])
         elif tag == "close":
             self._incoming.close_lease(message[1], self._queue)
         elif tag == "cancel":
+            self.engine.link.report(("cancel_heard", message[1]))
             self._cancel(message[1])
         elif tag == "taken":
             self._backpressure.taken(message[1], message[2])
@@ -394,7 +399,14 @@ class Worker:
 
     # output
 
+    def _end_lines(self) -> None:
+        """The call is over: of lines that it began and did not end no more will come, which empty output says."""
+        for stream in [stream for stream, begun in self._begun_lines.items() if begun]:
+            self._begun_lines[stream] = False
+            self.engine.link.append(("output", context.get_task(), context.get_cell(), stream, ""))
+
     def _send_output(self, stream: str, text: str) -> None:
+        self._begun_lines[stream] = not text.endswith("\n")
         self.engine.link.append(("output", context.get_task(), context.get_cell(), stream, text))
 
     def _send_display(self, bundle: dict[str, Any]) -> None:

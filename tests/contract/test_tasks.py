@@ -477,6 +477,51 @@ def test_cancel_of_a_running_task() -> None:
 
 
 @pytest.mark.needs_time
+def test_cancel_reaches_the_children_that_are_on_their_way_and_not_those_of_the_cleaning_up() -> None:
+    @shoal.remote(num_cpus=0)
+    def child() -> str:
+        time.sleep(0.3)
+        return "done"
+
+    @shoal.remote(num_cpus=0)
+    class Book:
+        def __init__(self) -> None:
+            self.refs: list[Any] = []
+
+        def add(self, refs: list[Any]) -> None:
+            self.refs += refs
+
+        def read(self) -> list[Any]:
+            return self.refs
+
+    @shoal.remote(num_cpus=0)
+    class Parent:
+        async def run(self, book: Any) -> None:
+            import asyncio
+
+            first = child.remote()
+            try:
+                await asyncio.sleep(100)
+            except asyncio.CancelledError:
+                await book.add.remote([first, child.remote()])
+                raise
+
+    parent = Parent.remote()  # type: ignore[attr-defined]
+    for _ in range(10):
+        book = Book.remote()  # type: ignore[attr-defined]
+        running = parent.run.remote(book)
+        shoal.wait([running], timeout=0.01)
+        shoal.cancel(running)
+        with pytest.raises(TaskCancelledError):
+            shoal.get(running)
+        refs = shoal.get(book.read.remote())
+        if refs:  # else it had not begun
+            with pytest.raises(TaskCancelledError):
+                shoal.get(refs[0])
+            assert shoal.get(refs[1]) == "done"
+
+
+@pytest.mark.needs_time
 def test_cancel_of_a_queued_task_and_its_dependents() -> None:
     busy = [sleep.remote(60) for _ in range(2)]
     queued = add.remote(1)

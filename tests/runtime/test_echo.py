@@ -52,7 +52,7 @@ def test_lines_say_whose_they_are_and_come_before_the_value() -> None:
         out, err = output(init)
         assert out[:3] == ["(say pid=N) one", "(say pid=N) two", "(other pid=N) three"]
         assert sorted(out[3:5]) == ["(Named(3) pid=N) named", "(Plain pid=N) plain"]
-        assert out[5:] == ["the script's own", "(say pid=N) begun"]  # a line without an end waits for one
+        assert out[5:] == ["(say pid=N) begun", "the script's own"]
         assert [line.endswith(") aside") for line in err] == [True] * 3
 
 

@@ -358,6 +358,11 @@ class World(RuleBasedStateMachine):
         self.cancelled.add(task)
         self.do(ev.Cancelled(task, force, recursive))
 
+    @precondition(lambda self: any(task.orphaning for task in self.scheduler.tasks.values()))
+    @rule()
+    def its_code_hears_of_a_cancel(self) -> None:
+        self.do(ev.CancelHeard(next(t.id for t in self.scheduler.tasks.values() if t.orphaning)))
+
     @rule(actors=st.booleans())
     def interrupts_cell(self, actors: bool) -> None:
         self.cancelled.update(self.scheduler.tasks)

@@ -475,6 +475,9 @@ class Hub:
     def _on_cancel(self, peer: Peer, task: bytes, force: bool, recursive: bool) -> None:
         self._events.append(ev.Cancelled(task, force, recursive))
 
+    def _on_cancel_heard(self, peer: Peer, task: bytes) -> None:
+        self._events.append(ev.CancelHeard(task))
+
     def _on_kill(self, peer: Peer, actor: bytes, restart: bool) -> None:
         self._events.append(ev.ActorKilled(actor, "it was killed by `ray.kill` or `shoal.kill`", restart))
 

@@ -21,7 +21,7 @@ class Outputs:
 
     def take(self, peer: Peer, task: bytes | None, cell: str | None, stream: str, data: Any) -> None:
         hub = self._hub
-        if stream != "display":
+        if stream != "display" and data:
             hub.state.logs.add(peer.number, task, stream, data)
         record = hub.scheduler.tasks.get(task) if task is not None else None
         driver = hub.driver_of(peer, record.job if record is not None else None)

@@ -37,6 +37,17 @@ class Cancels:
         if task is not None:
             self.cancel(task, force=e.force, recursive=e.recursive)
 
+    def heard(self, e: ev.CancelHeard) -> None:
+        task = self._scheduler.tasks.get(e.task)
+        if task is not None:
+            task.orphaning = False
+
+    def submitted(self, task: Task) -> None:
+        """A child of a task that was cancelled while the child was on its way goes like its siblings."""
+        parent = self._scheduler.tasks.get(task.parent) if task.parent is not None else None
+        if parent is not None and parent.orphaning:
+            self.cancel(task, force=False)
+
     def cell(self, e: ev.CellCancelled) -> None:
         scheduler = self._scheduler
         for task_id in list(scheduler.cells.get(e.cell, ())):
@@ -59,6 +70,7 @@ class Cancels:
             if task.id not in self._scheduler.tasks:
                 continue
             if recursive:
+                task.orphaning = task.state == PUSHED
                 todo += [c for c in map(self._scheduler.tasks.get, task.children) if c is not None]
             self._cancel_one(task, force, hard)
 

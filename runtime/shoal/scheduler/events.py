@@ -180,6 +180,12 @@ class Cancelled(NamedTuple):
     recursive: bool
 
 
+class CancelHeard(NamedTuple):
+    """The worker has told the task's code: what that submits from now on, it submits knowing of it."""
+
+    task: bytes
+
+
 class CellCancelled(NamedTuple):
     """The interrupt button: everything that this cell launched."""
 
@@ -298,6 +304,7 @@ Event = (
     | Released
     | Fetched
     | Cancelled
+    | CancelHeard
     | CellCancelled
     | ActorKilled
     | NodeAdded

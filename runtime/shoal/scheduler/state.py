@@ -83,6 +83,7 @@ class Scheduler:
             ev.Released: lambda e: self.objects.release(e.client, e.objects),
             ev.Fetched: self._fetched,
             ev.Cancelled: self.cancels.requested,
+            ev.CancelHeard: self.cancels.heard,
             ev.CellCancelled: self.cancels.cell,
             ev.ActorKilled: self.lives.killed,
             ev.Wanted: self.lanes.wanted,
@@ -193,6 +194,7 @@ class Scheduler:
         self.add_arguments(task, e.deps, e.holds)
         if task.id in self.tasks:
             self.proceed(task)
+            self.cancels.submitted(task)
 
     def add_task(self, e: ev.Submitted) -> Task:
         """A record of it, and of the objects that it makes."""

@@ -89,6 +89,8 @@ class Task:
     missing: int = 0
     worker: int | None = None
     cancelled: bool = False
+    orphaning: bool = False
+    """Cancelled with its children, and its code does not know yet: those that are on their way are meant too."""
     children: set[bytes] = field(default_factory=set)
     depth: int = 0
     """Of a queued task: how many tasks are above it."""
