@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from shoal.answers import Answers
 from shoal.exceptions import ClusterError
-from shoal.lane import COUNT, PAGE
+from shoal.lane import ANSWERS, COUNT, PAGE
 from shoal.link import Link
 from shoal.runs import Kind, Run
 from shoal.wire import READ, Decoder, Message, check_peer, encode
@@ -44,7 +45,8 @@ class IncomingLane:
         """Calls that come after some from the hub which are not here yet."""
         self._page: mmap.mmap | None = None
         self._decoder = Decoder()
-        self._out: list[Message] = []
+        self._answers: Answers | None = None
+        self._unsent = 0
         self._sent_at = 0.0
         self._send_lock = threading.Lock()
 
@@ -55,6 +57,7 @@ class IncomingLane:
                 data, fds, _, _ = socket.recv_fds(self.sock, READ, 1, socket.MSG_DONTWAIT)
                 if fds:
                     self._page = mmap.mmap(fds[0], PAGE)
+                    self._answers = Answers(self._page, ANSWERS)
                     os.close(fds[0])
             else:
                 data = self.sock.recv(READ, socket.MSG_DONTWAIT)
@@ -73,22 +76,40 @@ class IncomingLane:
             COUNT.pack_into(self._page, 0, number)
 
     def say(self, message: Message) -> None:
-        self._out.append(message)
+        """Sent with the next flush, and not lost should this process die before."""
+        frame = encode([message])
+        with self._send_lock:
+            if self._answers is None or self.ended:
+                return
+            if not self._answers.add(frame):
+                self._send()
+                if not self._answers.add(frame):
+                    self._send(frame)
+            self._unsent += 1
 
     def flush(self, now: float = 0.0) -> None:
         with self._send_lock:
-            out, self._out = self._out, []
             self._sent_at = now
-            if out and not self.ended:
-                # A client reads always: its attendant does while nobody waits. Should it be gone, so is its work.
-                with contextlib.suppress(OSError):
-                    self.sock.sendall(encode(out))
+            if self._unsent and not self.ended:
+                self._send()
+
+    def _send(self, frame: bytes = b"") -> None:
+        assert self._answers is not None
+        self._unsent = 0
+        # A client reads always: its attendant does while nobody waits. Should it be gone, so is its work.
+        with contextlib.suppress(OSError):
+            self.sock.sendall(frame or self._answers.unsent())
+        self._answers.sent(len(frame))
 
     def is_due(self, now: float) -> bool:
-        return len(self._out) >= AT_ONCE or now - self._sent_at > HOLD_BACK
+        return self._unsent >= AT_ONCE or now - self._sent_at > HOLD_BACK
 
     def close(self) -> None:
-        self.sock.close()
+        with self._send_lock:
+            self.ended = True
+            self.sock.close()
+            if self._answers is not None:
+                self._answers.close()
         if self._page is not None:
             self._page.close()
 
@@ -116,12 +137,15 @@ class Incoming:
         """Calls that have begun and whose end has not been sent: until it is, their lease is not closed."""
         self._closed = 0
         self._closing = 0
+        self._ended = 0
+        self._seen = 0
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
         self._listener.listen(BACKLOG)
         self._listener.setblocking(False)
         link.add_source(self._listener.fileno(), self._accept)
         link.before_word = self.adopt_running
+        link.held_back = self._flush
 
     # what comes
 
@@ -180,7 +204,7 @@ class Incoming:
     def _take_run(self, lane: IncomingLane, message: Message) -> None:
         lane.received += 1
         lease, after = message[1], message[2]
-        run = Run(*message[3:])._replace(number=lane.received, lane=lane)
+        run = Run(*message[3:], 0, lane.received, 0, lane)
         if lease and lease <= self._closed:
             lane.say(("returned", (run.task,)))
             lane.flush()
@@ -246,9 +270,20 @@ class Incoming:
         lane = run.lane
         assert lane is not None
         lane.say(message)
+        self._ended += 1
         now = time.monotonic()
         if at_once or lane.is_due(now):
             lane.flush(now)
+        else:
+            self._link.hold()  # should the next call take its time
+
+    def _flush(self) -> bool:
+        """What is held back; False when no call has ended since the last time."""
+        ended = self._ended
+        for lane in tuple(self._lanes.values()):
+            lane.flush(time.monotonic())
+        seen, self._seen = self._seen, ended
+        return seen != ended
 
     # cancel
 
@@ -270,10 +305,6 @@ class Incoming:
         self._cancelled.remove(run.task)
         self._adopted.add(run.task)
         return True
-
-    def _flush(self) -> None:
-        for lane in list(self._lanes.values()):
-            lane.flush()
 
     # leases
 

@@ -1,8 +1,8 @@
 """One lane: the client's end of its socket to a worker. See docs/lanes.md.
 
-The worker listens in the cluster's folder. With the first words goes a page of memory in which the worker notes the
+The worker listens in the cluster's folder. With the first words goes a piece of memory in which the worker notes the
 number of the call that it has begun last, so that after its death it is known which had been started: both ends number
-the calls as they come, and they begin in that order, if at all.
+the calls as they come, and they begin in that order, if at all. Its unsent answers lie there too.
 
     client → worker   ("client", number)  ("kind", …)  ("function", …)  ("environment", …)
                       ("run", lease, after, task, kind, cell, environment, payload, slots, deps, values)
@@ -20,11 +20,14 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from shoal.answers import left_over
 from shoal.calls import Call
 from shoal.link import Link
 from shoal.wire import READ, Decoder, Message, check_peer, encode
 
-PAGE = mmap.PAGESIZE
+PAGE = 16 * mmap.PAGESIZE
+"""Bytes of the memory that both ends share: the number of calls begun, and from ANSWERS on the unsent answers."""
+ANSWERS = 64
 COUNT = struct.Struct("<Q")
 
 
@@ -66,6 +69,7 @@ class Lane:
         self._pending = bytearray()
         self._when_clear: list[Callable[[], None]] = []
         self._decoder = Decoder()
+        self._received = 0
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._sock.connect(str(lane_path(folder, worker)))
@@ -150,15 +154,19 @@ class Lane:
         except OSError:
             data = b""
         if data:
+            self._received += len(data)
             self._take(self, self._decoder.feed(data))
         else:
             self.close()
         return bool(data)
 
     def read_rest(self) -> None:
-        """All that a dead worker has still sent; whoever else may hold its end sends nothing."""
+        """All that a dead worker has still sent or left; whoever else may hold its end sends nothing."""
         while self._read_once():
             pass
+        left = left_over(self._page, ANSWERS, self._received)
+        self._received += len(left)
+        self._take(self, self._decoder.feed(left))
 
     def unanswered(self) -> list[tuple[Call, bool]]:
         """What a dead worker still owed, and whether it had begun each."""

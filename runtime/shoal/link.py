@@ -22,6 +22,8 @@ from shoal.wire import READ, Decoder, Message, encode
 
 BURST = 0.0005
 """Seconds: messages posted closer together than this go out together."""
+HOLD = 0.005
+"""Seconds that something may be held back for more to go with it: a wake-up each half a millisecond costs too much."""
 FULL = 128
 """Messages in the outbox that are sent without waiting for more."""
 
@@ -76,6 +78,10 @@ class Link:
         """What the hub said before it died, for the error."""
         self.before_word: Callable[[], None] | None = None
         """Called before each word of work that runs here; see `report`."""
+        self.held_back: Callable[[], bool] | None = None
+        """Sends what waits elsewhere for more to go with it; False when there has been nothing since the last time."""
+        self.holding = False
+        """The attendant sees to `held_back` every HOLD seconds; see `hold`."""
         self._sources = select.epoll()
         """The hub's socket and whatever else this thread reads while it waits: see `add_source`."""
         self._sources.register(sock, select.EPOLLIN)
@@ -294,8 +300,16 @@ class Link:
             self.asleep = False
             os.eventfd_write(self._kick, 1)
 
+    def hold(self) -> None:
+        """Something is held back elsewhere: it is not to wait longer than HOLD seconds, whatever this thread does."""
+        if not self.holding:
+            self.holding = True
+            self.kick()
+
     def _patience(self) -> float | None:
         """Seconds that the attendant may sleep."""
+        if self.holding:
+            return HOLD
         # It says that it sleeps and then looks; others do something, then look whether it sleeps: one sees the other.
         self.asleep = True
         if self._armed and not self._busy():
@@ -326,6 +340,8 @@ class Link:
             if self.lost:
                 break
             self._watch()
+            if self.held_back is not None:
+                self.holding = self.held_back()
             self.flush()
             if self._attend_socket and not self._armed:
                 # Take the socket back only when nobody has waited since the last look.

@@ -7,11 +7,10 @@ of a task's output is sent before its result. The hub holds the reading ends too
 from __future__ import annotations
 
 import codecs
-import fcntl
 import io
 import os
+import select
 import sys
-import termios
 import threading
 from collections.abc import Callable
 from typing import TextIO
@@ -30,8 +29,10 @@ class OutputPipes:
         self._streams = dict(zip(readers, STREAMS, strict=True))
         make = codecs.getincrementaldecoder("utf-8")
         self._decoders = {fd: make("replace") for fd in readers}
+        self._poll = select.poll()
         for fd in readers:
             os.set_blocking(fd, False)
+            self._poll.register(fd, select.POLLIN)
         for target, writer in zip((1, 2), writers, strict=True):
             os.dup2(writer, target)
             os.close(writer)
@@ -75,9 +76,8 @@ class OutputPipes:
             except (OSError, ValueError):
                 pass
         with self._lock:
-            for fd in self._readers:
-                while _pending(fd):
-                    self._take(fd)
+            while any([self._take(fd) for fd, _ in self._poll.poll(0)]):  # mostly one system call, and there is nothing
+                pass
 
 
 class CallStream(io.TextIOBase):
@@ -118,7 +118,3 @@ class CallStream(io.TextIOBase):
 
     def fileno(self) -> int:
         return self._file.fileno()
-
-
-def _pending(fd: int) -> int:
-    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0"), sys.byteorder)

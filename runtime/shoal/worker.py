@@ -256,7 +256,7 @@ class Worker:
             lean = ended.outcome in ("ok", "error") and all(v[0] in "ie" and not refs for v, refs in ended.values)
             if self._incoming.end(run, lean):
                 answer = ("done", run.task, ended.outcome, results, ended.started, ended.ended, ended.error)
-                self._incoming.answer(run, answer, at_once)
+                self._incoming.answer(run, answer, not self._queue)
                 return
         link = self.engine.link
         if run.lane is not None and kind.retries and any(v[0] in "sd" for v in results):

@@ -59,3 +59,45 @@ def test_a_rain_of_interrupts_breaks_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[1]) > 10, "the interrupts came"
+
+
+BETWEEN = """
+import signal, traceback
+import shoal
+
+shoal.init(num_cpus=1)
+
+@shoal.remote
+def one():
+    return 1
+
+refs = [one.remote() for _ in range(2000)]  # so fast one after the other that our handler stays in place
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt as interrupt:
+    files = [frame.filename for frame in traceback.extract_tb(interrupt.__traceback__)]
+    assert files == ["<string>"], files
+else:
+    raise AssertionError("not interrupted")
+assert shoal.get(refs) == [1] * 2000
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+seen = []
+signal.signal(signal.SIGINT, lambda *_: seen.append(1))  # somebody's own
+ours = signal.getsignal(signal.SIGINT)
+refs = [one.remote() for _ in range(2000)]
+assert signal.getsignal(signal.SIGINT) is ours
+signal.raise_signal(signal.SIGINT)
+assert seen == [1] and shoal.get(refs) == [1] * 2000
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+refs = [one.remote() for _ in range(2000)]
+assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+signal.raise_signal(signal.SIGINT)
+assert shoal.get(refs) == [1] * 2000
+"""
+
+
+def test_an_interrupt_between_two_calls_is_the_handlers_that_was_there() -> None:
+    done = subprocess.run([sys.executable, "-c", BETWEEN], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr

@@ -453,6 +453,52 @@ def test_the_calls_of_an_actor_that_is_killed_fail_and_those_before_stand(lanes:
         shoal.get(log.note.remote(1), timeout=PATIENCE)
 
 
+def test_what_was_answered_before_a_crash_stands_though_it_waited_for_more_to_be_sent(lanes: Lanes) -> None:
+    @shoal.remote
+    class Counter:
+        def __init__(self) -> None:
+            self.count = 0
+
+        def add(self) -> int:
+            self.count += 1
+            return self.count
+
+        def crash(self) -> None:
+            os._exit(1)
+
+    for calls in (1, 10, 300, 3000):
+        counter = Counter.remote()  # type: ignore[attr-defined]
+        assert shoal.get(counter.add.remote()) == 1
+        counted = [counter.add.remote() for _ in range(calls)]
+        crashed = counter.crash.remote()
+        behind = [counter.add.remote() for _ in range(3)]
+        assert shoal.get(counted) == list(range(2, calls + 2))
+        for ref in (crashed, *behind):
+            with pytest.raises(ActorDiedError):
+                shoal.get(ref)
+
+
+def test_an_answer_does_not_wait_for_the_call_behind_it(lanes: Lanes, tmp_path: Path) -> None:
+    @shoal.remote
+    class Worker:
+        def quick(self, size: int) -> bytes:
+            return b"x" * size
+
+        def until(self, path: Path) -> None:
+            while not path.exists():
+                time.sleep(0.01)
+
+    worker = Worker.remote()  # type: ignore[attr-defined]
+    shoal.get(worker.quick.remote(1))
+    for calls, size in ((1, 10), (40, 10), (500, 10), (40, 50_000)):
+        path = tmp_path / f"{calls}-{size}"
+        quick = [worker.quick.remote(size) for _ in range(calls)]
+        until = worker.until.remote(path)
+        assert shoal.get(quick, timeout=PATIENCE) == [b"x" * size] * calls
+        path.touch()
+        shoal.get(until)
+
+
 def test_an_actor_ends_after_the_calls_that_were_made(lanes: Lanes) -> None:
     log = Log.remote()
     shoal.get(log.note.remote(0))

@@ -102,10 +102,12 @@ class Lanes:
         if actor is not None:
             actor.silent |= clients
         scheduler.out.extend(LaneLost(client, worker.id) for client in sorted(clients))
-        return [(t, number) for t, number in running if not self._is_waited_for(t, clients)]
+        return [(t, number) for t, number in running if not self.is_waited_for(t, worker)]
 
-    def _is_waited_for(self, task_id: bytes, clients: set[int]) -> bool:
+    def is_waited_for(self, task_id: bytes, worker: Worker) -> bool:
+        """Whether a client will say how it ended, also when the worker is dead."""
         task = self._scheduler.tasks.get(task_id)
+        clients = worker.drivers & self._scheduler.clients
         return task is not None and task.lane and task.client in clients
 
     def lost(self, e: ev.Lost) -> None:

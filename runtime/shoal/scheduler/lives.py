@@ -278,8 +278,11 @@ class ActorLives:
         if worker is not None:
             if how is not None:
                 self._out.append(how(worker.id))
-            calls = [*worker.running, *calls]
-            worker.running.clear()
+            # One that its client has on a lane may have been answered: it ends by the client's word, after the process.
+            running = [t for t in worker.running if not self._scheduler.lanes.is_waited_for(t, worker)]
+            for task_id in running:
+                del worker.running[task_id]
+            calls = [*running, *calls]
         if actor.kind.detached:
             self._objects.unpin(actor.id)
         self._creation_over(actor, "ActorDiedError")
