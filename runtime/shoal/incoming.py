@@ -204,7 +204,7 @@ class Incoming:
     def _take_run(self, lane: IncomingLane, message: Message) -> None:
         lane.received += 1
         lease, after = message[1], message[2]
-        run = Run(*message[3:], 0, lane.received, 0, lane)
+        run = Run._make((*message[3:], 0, lane.received, 0, lane))
         if lease and lease <= self._closed:
             lane.say(("returned", (run.task,)))
             lane.flush()
