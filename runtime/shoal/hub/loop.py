@@ -537,8 +537,8 @@ class Hub:
 
     def _run_task(self, command: cmd.Run) -> None:
         task = self.scheduler.tasks.get(command.task)
-        peer = self._peers.get(command.worker)
-        if task is None or peer is None:
+        peer, worker = self._peers.get(command.worker), self.scheduler.workers.get(command.worker)
+        if task is None or peer is None or worker is None:
             return  # an event of the same batch has ended it
         payload, slots, environment, around, before, deps, values = self.specs[command.task]
         kind = task.kind
@@ -553,7 +553,7 @@ class Hub:
         if environment not in peer.known:
             peer.known.add(environment)
             peer.send(("environment", environment, *around))
-        self.nodes.assign(peer, self.scheduler.workers[command.worker])
+        self.nodes.assign(peer, worker)
         if task.deps:  # else they came by a lane, if there are any
             deps, values = task.deps, tuple(self.values[d] for d in task.deps)
             self.room.used(deps)
@@ -563,8 +563,7 @@ class Hub:
         if kind.stream and (taken := self.scheduler.streams.how_many_taken(task)):
             peer.send(("taken", task.id, taken))  # by the reader of an earlier attempt
         self._dirty.add(peer)
-        worker = self.scheduler.workers.get(command.worker)
-        alone = worker is not None and len(worker.running) == 1
+        alone = len(worker.running) == 1
         self.recorder.pushed(task.id, command.worker, alone, time.time())
 
     def _forget(self, command: cmd.Forget) -> None:
