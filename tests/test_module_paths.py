@@ -12,7 +12,7 @@ import shoal
 
 PATHS = """
     _raylet: ObjectRef ObjectRefGenerator
-    actor: ActorHandle
+    actor: ActorClass ActorHandle ActorMethod ActorProxy ActorClassInheritanceException exit_actor method
     autoscaler.sdk: request_resources
     cloudpickle: dumps loads CloudPickler
     cluster_utils: Cluster AutoscalingCluster cluster_not_supported

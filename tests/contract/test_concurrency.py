@@ -115,6 +115,32 @@ def test_cancel_stops_a_coroutine() -> None:
     assert shoal.get(sleeper.ping.remote()) == "pong"
 
 
+def test_a_cancelled_coroutine_has_cleaned_up_when_its_caller_is_told() -> None:
+    @shoal.remote
+    class Careful:
+        cleaned = 0
+
+        async def work(self) -> None:
+            try:
+                await asyncio.sleep(100)
+            except asyncio.CancelledError:
+                await asyncio.sleep(0.1)
+                self.cleaned += 1
+                raise
+
+        async def count(self) -> int:
+            return self.cleaned
+
+    careful = Careful.remote()  # type: ignore[attr-defined]
+    for times in range(1, 4):
+        ref = careful.work.remote()
+        assert shoal.get(careful.count.remote()) == times - 1
+        shoal.cancel(ref)
+        with pytest.raises(shoal.exceptions.TaskCancelledError):
+            shoal.get(ref, timeout=20)
+        assert shoal.get(careful.count.remote()) == times
+
+
 def test_await_and_futures_give_the_cpu_back() -> None:
     @shoal.remote(num_cpus=2)
     def one() -> int:
