@@ -26,8 +26,11 @@ class Group(Protocol):
 class ThreadGroup:
     """At most `limit` threads, which stay: their thread-locals do."""
 
-    def __init__(self, name: str, limit: int, execute: Callable[[Run], None]) -> None:
+    def __init__(
+        self, name: str, limit: int, execute: Callable[[Run], None], heard: Callable[[bytes], None]
+    ) -> None:
         self._execute = execute
+        self._heard = heard
         self._pool = ThreadPoolExecutor(limit, f"shoal-{name or 'calls'}")
 
     def submit(self, run: Run) -> None:
@@ -35,12 +38,20 @@ class ThreadGroup:
 
     def cancel(self, task: bytes) -> None:
         """A thread cannot be interrupted: that it was cancelled is told by `is_cancelled`, and to the caller."""
+        self._heard(task)
 
 
 class LoopGroup:
     """At most `limit` coroutines on one event loop in one thread."""
 
-    def __init__(self, name: str, limit: int, execute: Callable[[Run], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        limit: int,
+        execute: Callable[[Run], Coroutine[Any, Any, None]],
+        heard: Callable[[bytes], None],
+    ) -> None:
+        self._heard = heard
         self.loop = asyncio.new_event_loop()
         self._limit = limit
         self._execute = execute
@@ -77,24 +88,26 @@ class LoopGroup:
     def _cancel(self, task: bytes) -> None:
         call = self._running.get(task)
         if call is not None:
+            self._heard(task)  # in this thread, which is between its coroutines: what they do from now on is later
             call.cancel()
 
 
 class Groups:
-    """All groups of the actor, by name."""
+    """All groups of the actor, by name. `heard(task)` is called when a call's code is told of its cancel."""
 
     def __init__(
         self,
         concurrency: Concurrency,
         execute: Callable[[Run], None],
         execute_async: Callable[[Run], Coroutine[Any, Any, None]],
+        heard: Callable[[bytes], None],
     ) -> None:
         self._groups: dict[str, Group] = {}
         for name, limit in concurrency.groups:
             if concurrency.asynchronous:
-                self._groups[name] = LoopGroup(name, limit, execute_async)
+                self._groups[name] = LoopGroup(name, limit, execute_async, heard)
             else:
-                self._groups[name] = ThreadGroup(name, limit, execute)
+                self._groups[name] = ThreadGroup(name, limit, execute, heard)
         default = self._groups[""]
         if isinstance(default, LoopGroup):  # what the constructor makes for the loop is to find it
             asyncio.set_event_loop(default.loop)

@@ -279,7 +279,7 @@ class Worker:
     def _open_groups(self, concurrency: Concurrency) -> None:
         from shoal.concurrency import Groups
 
-        self._groups = Groups(concurrency, self._execute_in_thread, self._execute_on_loop)
+        self._groups = Groups(concurrency, self._execute_in_thread, self._execute_on_loop, self._heard)
         self._output.split(context.get_task)
         context.threads_inherit()
 
@@ -353,12 +353,10 @@ class Worker:
         elif tag == "runtime_env":
             self._environments.tell(*message[1:])
         elif tag == "interrupt":
-            self.engine.link.report(("cancel_heard", message[1]))
             self._interrupt(message[1])
         elif tag == "close":
             self._incoming.close_lease(message[1], self._queue)
         elif tag == "cancel":
-            self.engine.link.report(("cancel_heard", message[1]))
             self._cancel(message[1])
         elif tag == "taken":
             self._backpressure.taken(message[1], message[2])
@@ -419,6 +417,7 @@ class Worker:
     def _interrupt(self, task: bytes) -> None:
         """Raise KeyboardInterrupt in it."""
         self._incoming.read_all()
+        self._heard(task)
         with self._lock:
             if self._running == task:
                 self._interrupted = task
@@ -449,6 +448,10 @@ class Worker:
             self.engine.link.report(("done", task, "cancelled", [], (), now, now, None))
         elif self._groups is not None and task in self._handed:
             self._groups.cancel(task)
+
+    def _heard(self, task: bytes) -> None:
+        """Its code knows of the cancel: what it submitted before goes with it, what it submits now does not."""
+        self.engine.link.report(("cancel_heard", task))
 
     def _wants_interrupt(self) -> bool:
         """In the signal handler: raise only in the task that is meant."""
