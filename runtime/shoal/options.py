@@ -76,6 +76,12 @@ def _text(name: str, value: Any) -> str:
     return str.__str__(value)
 
 
+def _actor_name(name: str, value: Any) -> str:
+    if value == "":
+        raise ShoalValueError("Actor name cannot be an empty string: leave it out, or give one")
+    return _text(name, value)
+
+
 def _switch(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise _wrong_type(name, value, (bool,), "True or False")
@@ -191,6 +197,7 @@ TASK: dict[str, Check] = {
 }
 ACTOR: dict[str, Check] = {
     **_COMMON,
+    "name": _actor_name,
     "namespace": _text,
     "lifetime": _lifetime,
     "get_if_exists": _switch,

@@ -258,7 +258,7 @@ def test_a_name_is_taken_once_and_free_after_death() -> None:
 
 
 def test_names_are_checked() -> None:
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(ValueError, match="Actor name cannot be an empty string"):
         Counter.options(name="")
     with pytest.raises(ValueError):
         shoal.get_actor("")
