@@ -157,6 +157,25 @@ def test_what_lies_behind_a_task_that_turns_out_long_runs_elsewhere(lanes: Lanes
     assert shoal.get(stuck) == 1
 
 
+def test_a_wait_that_is_over_leaves_nothing_with_what_is_not_ready(one: Lanes, tmp_path: Path) -> None:
+    @shoal.remote
+    def maybe(path: Path) -> None:
+        while not path.exists():
+            time.sleep(0.005)
+
+    refs = [maybe.remote(tmp_path / str(i)) for i in range(3)]
+    waiting: dict[bytes, Any] = here()._waiting
+    thread = threading.Thread(target=shoal.wait, args=(refs,))
+    thread.start()
+    wait_until(lambda: len(waiting) == 3)
+    (tmp_path / "0").touch()
+    thread.join()
+    assert not waiting
+    for i in (1, 2):
+        (tmp_path / str(i)).touch()
+    shoal.get(refs)
+
+
 def test_the_values_of_quick_tasks_do_not_wait_for_a_long_one_behind_them(lanes: Lanes, tmp_path: Path) -> None:
     @shoal.remote
     def maybe(path: Path | None) -> int:

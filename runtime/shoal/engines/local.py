@@ -410,6 +410,7 @@ class LocalEngine:
         return {i for i in ids if i in values}
 
     def _await(self, missing: set[bytes], waiter: Waiter, timeout: float | None, errors_end_it: bool = True) -> bool:
+        some = waiter.left < len(missing)  # which may be ready while others are not
         with self._lock:
             for object_id in missing:
                 if object_id in self._values:
@@ -428,7 +429,7 @@ class LocalEngine:
             with self.blocking(ready):
                 return self.link.wait(ready, timeout)
         finally:
-            if waiter.left > 0:
+            if waiter.left > 0 or some:
                 with self._lock:
                     for object_id in missing:
                         waiters = self._waiting.get(object_id)
