@@ -358,6 +358,8 @@ class Worker:
             self._incoming.close_lease(message[1], self._queue)
         elif tag == "cancel":
             self._cancel(message[1])
+        elif tag == "passed":  # a call that was counted as sent, and has ended before it was
+            self._incoming.received_from_hub(message[1])
         elif tag == "taken":
             self._backpressure.taken(message[1], message[2])
         elif tag == "take_back":

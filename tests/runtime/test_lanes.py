@@ -388,6 +388,16 @@ def test_cancelled_calls_among_others_leave_those_as_they_are(lanes: Lanes, tmp_
             shoal.get(ref)
 
 
+def test_a_call_that_ended_before_it_was_sent_holds_up_nothing_on_the_lane(lanes: Lanes) -> None:
+    log = Log.remote()
+    shoal.get(log.note.remote(0))
+    for i in range(20):
+        shoal.put(i)  # what follows goes out together, so that the hub hears of both at once
+        shoal.cancel(log.note.options(max_task_retries=1).remote(i))
+        for _ in range(5):
+            assert shoal.get(log.note.remote(i), timeout=PATIENCE) == i
+
+
 def test_a_call_that_is_told_of_after_its_end_leaves_no_row(one: Lanes, tmp_path: Path) -> None:
     @shoal.remote
     def say(path: Path | None) -> None:

@@ -102,7 +102,7 @@ class World(RuleBasedStateMachine):
                 self.envs[worker] = env
             case cmd.Run(_, task) if task not in self.scheduler.tasks:
                 pass  # the same event has ended it
-            case cmd.Run(worker, task, number):
+            case cmd.Run(worker, task, number, _):
                 assert number > max(self.numbers.get(t, 0) for t in [*self.workers[worker], b""])
                 self.numbers[task] = number
                 assert not self.ended[task] or self.submitted[task].role == "actor", "run after its end"

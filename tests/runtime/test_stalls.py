@@ -46,7 +46,7 @@ class Forest:
             match command:
                 case cmd.StartWorker(worker, _):
                     self.starting.append(worker)
-                case cmd.Run(worker, task, _):
+                case cmd.Run(worker, task, _, _):
                     self.queues[worker].append(task)
                 case cmd.TakeBack(worker, tasks):
                     back = tuple(t for t in tasks if t in self.queues[worker][1:])

@@ -537,9 +537,14 @@ class Hub:
 
     def _run_task(self, command: cmd.Run) -> None:
         task = self.scheduler.tasks.get(command.task)
-        peer, worker = self._peers.get(command.worker), self.scheduler.workers.get(command.worker)
-        if task is None or peer is None or worker is None:
-            return  # an event of the same batch has ended it
+        peer = self._peers.get(command.worker)
+        worker = self.scheduler.workers.get(command.worker)
+        if peer is None or worker is None:
+            return  # an event of the same batch was its worker's death
+        if task is None:  # one has ended it
+            if command.caller:
+                self.tell(command.worker, ("passed", command.caller))
+            return
         payload, slots, environment, around, before, deps, values = self.specs[command.task]
         kind = task.kind
         self._jobs[command.worker] = task.job

@@ -25,11 +25,12 @@ class KillWorker(NamedTuple):
 
 
 class Run(NamedTuple):
-    """`number` grows with each one that the worker is sent."""
+    """`number` grows with each one that the worker is sent; `caller` is the client whose call of an actor it is."""
 
     worker: int
     task: bytes
     number: int
+    caller: int = 0
 
 
 class Interrupt(NamedTuple):

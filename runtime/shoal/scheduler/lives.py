@@ -179,7 +179,7 @@ class ActorLives:
 
     def lost_calls(self, worker: Worker, calls: Iterable[tuple[bytes, bool]], reason: str) -> None:
         """Those that the hub had sent to a process that died, and of which it has not heard; whether each had begun."""
-        actor = self._actors.table[worker.actor or b""]
+        actor = self._actors.table.get(worker.actor or b"")
         again = []
         for task_id, begun in calls:
             task = self._scheduler.tasks.get(task_id)
@@ -187,9 +187,11 @@ class ActorLives:
                 continue
             if task.cancelled:
                 self._scheduler.fail_cancelled(task)
+            elif actor is None or actor.state == DEAD:
+                self.submit(task)  # which refuses it
             elif not begun or self._charge(actor, task, reason):
-                again.append(task)
-        for task in reversed(again):
+                again.append((actor, task))
+        for actor, task in reversed(again):
             self._again(actor, task)
 
     def lost_on_lane(self, task: Task, begun: bool, reason: str) -> None:

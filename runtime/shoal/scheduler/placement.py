@@ -163,7 +163,7 @@ class Placement:
         if kind.calls:
             worker.calls[kind.function] += 1
             worker.worn = worker.worn or worker.calls[kind.function] >= kind.calls
-        self._out.append(Run(worker.id, task.id, worker.pushed))
+        self._out.append(Run(worker.id, task.id, worker.pushed, task.client if kind.role == "method" else 0))
 
     def _push_more(self, key: Queue, queue: Line) -> None:
         """Fill the leased workers evenly; the more a function's tasks take, the fewer lie ahead."""
