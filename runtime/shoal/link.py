@@ -341,7 +341,9 @@ class Link:
                 break
             self._watch()
             if self.held_back is not None:
-                self.holding = self.held_back()
+                self.holding = False  # before the look: who holds something back meanwhile says so, and kicks
+                if self.held_back():
+                    self.holding = True
             self.flush()
             if self._attend_socket and not self._armed:
                 # Take the socket back only when nobody has waited since the last look.

@@ -29,6 +29,7 @@ class StoreOnly:
     """The part of an engine that remote cells use: a store, here a dict of pickles."""
 
     name = "inline"
+    alive = True
 
     def __init__(self) -> None:
         self.values: dict[bytes, Any] = {}

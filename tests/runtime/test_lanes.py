@@ -193,6 +193,27 @@ def test_the_values_of_quick_tasks_do_not_wait_for_a_long_one_behind_them(lanes:
         assert shoal.get([long, *quick[7:]]) == [1] * (1 + len(quick[7:]))
 
 
+def test_who_needs_a_cpu_gets_that_of_an_idle_loan_though_a_busy_one_was_asked_first(
+    lanes: Lanes, tmp_path: Path
+) -> None:
+    @shoal.remote
+    def maybe(path: Path | None) -> int:
+        while path is not None and not path.exists():
+            time.sleep(0.005)
+        return 1
+
+    @shoal.remote(retry_exceptions=True)  # not for lanes
+    def other() -> int:
+        return 2
+
+    for i in range(10):
+        shoal.get([maybe.remote(None) for _ in range(200)])
+        long = maybe.remote(tmp_path / str(i))
+        assert shoal.get(other.remote(), timeout=PATIENCE) == 2
+        (tmp_path / str(i)).touch()
+        assert shoal.get(long) == 1
+
+
 def test_no_task_is_lost_when_a_worker_is_killed(lanes: Lanes) -> None:
     @shoal.remote
     def who(i: int) -> tuple[int, int]:

@@ -47,7 +47,8 @@ class Lending:
 
     def recall(self, wanted: int) -> None:
         """So many tasks wait for a worker or for what it holds."""
-        wanted -= sum(worker.closing for worker in self._lent.values())
+        # One that has been asked and turns out to be at work may take its time: another may be idle.
+        wanted -= sum(worker.closing and not worker.running for worker in self._lent.values())
         if wanted > 0:
             # Those that seem to be idle first.
             for worker in sorted(self._lent.values(), key=lambda w: len(w.running)):
