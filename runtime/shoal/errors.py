@@ -48,15 +48,12 @@ def error_value(error: BaseException, name: str) -> tuple[tuple[Any, ...], tuple
     return ("e", packed.stream, [bytes(b) for b in packed.buffers]), packed.contained
 
 
-def named_error(name: str, message: str, about: bytes = b"", within: str = "") -> Packed:
-    """An error of our own; `about` is the actor or the task that it tells of.
-
-    `within` is the name of a task that met it: what is raised is a TaskError as well then.
-    """
+def named_error(name: str, message: str, about: bytes = b"") -> Packed:
+    """An error of our own; `about` is the actor or the task that it tells of."""
     error = getattr(exceptions, name)(message)
     if about:
         error.__dict__["actor_id" if isinstance(error, ActorError) else "task_id"] = about.hex()
-    return pack(("error", error, "", within))
+    return pack(("error", error, "", ""))
 
 
 def name_taken(name: str, namespace: str) -> str:
@@ -66,16 +63,26 @@ def name_taken(name: str, namespace: str) -> str:
     )
 
 
-def met_by(packed: Packed, task: str) -> Packed:
-    """The error that a task met which could not run for it, as the task's own."""
+def of_argument(packed: Packed) -> Packed:
+    """The error of a task that could not run, for an argument of it has this error."""
     what, error, text, name = unpack(packed.stream, packed.buffers)
-    return pack((what, error, text, name or task))
+    if isinstance(error, ShoalError) and not name:
+        error = _of_argument(error)
+    return pack((what, error, text, name))
 
 
-def unpack_error(packed: Packed, within: str = "") -> BaseException:
-    """The exception to raise; `within` is the name of a task that met it and could not run for it."""
+def _of_argument(error: BaseException) -> BaseException:
+    if isinstance(error, TaskError):
+        return error
+    said = "at least one of the input arguments for this task could not be computed"
+    return both(error, "", f"{said}: {type(error).__name__}: ")
+
+
+def unpack_error(packed: Packed, of_argument: bool = False) -> BaseException:
+    """The exception to raise. `of_argument`: a task could not run, for it is the error of an argument."""
     what, error, text, name = unpack(packed.stream, packed.buffers)
-    name = name or within
+    if of_argument and isinstance(error, ShoalError) and not name:
+        return _of_argument(error)
     if what == "described":
         return _noted(TaskError(str(error), None, text), name, text)
     if isinstance(error, TaskError) or (isinstance(error, ShoalError) and not name):

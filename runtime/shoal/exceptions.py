@@ -97,8 +97,11 @@ def _of_cause(error: Any, name: str) -> Any:
     return getattr(cause, name)
 
 
-def both(cause: BaseException, remote: str) -> BaseException:
-    """A `TaskError` that is an instance of its cause's class as well; a plain one where the class does not allow it."""
+def both(cause: BaseException, remote: str, said: str = "") -> BaseException:
+    """A `TaskError` that is an instance of its cause's class as well; a plain one where the class does not allow it.
+
+    `said` comes before what the cause says.
+    """
     cls = type(cause)
     try:
         made = type(
@@ -107,9 +110,9 @@ def both(cause: BaseException, remote: str) -> BaseException:
             {
                 "__module__": cls.__module__,
                 "__init__": lambda self, *a, **k: None,
-                "__str__": lambda self: str(self.cause),
+                "__str__": lambda self: said + str(self.cause),
                 "__getattr__": _of_cause,
-                "__reduce__": lambda self: (both, (self.cause, self.remote_traceback)),
+                "__reduce__": lambda self: (both, (self.cause, self.remote_traceback, said)),
             },
         )
         new: Any = made.__new__(made, *cause.args)

@@ -19,15 +19,20 @@ from shoal import cluster
 from shoal.cluster_utils import Cluster
 from shoal.exceptions import (
     ActorDiedError,
+    ActorUnschedulableError,
     ObjectLostError,
     ObjectReconstructionFailedError,
     ObjectReconstructionFailedLineageEvictedError,
     ObjectReconstructionFailedMaxAttemptsExceededError,
     OwnerDiedError,
     TaskError,
+    TaskUnschedulableError,
 )
+from shoal.util.placement_group import placement_group, placement_group_table
+from shoal.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 MB = 1 << 20
+FAILED = "ObjectReconstructionFailedError"
 
 
 def block(value: int, megabytes: int = 20) -> Any:
@@ -187,9 +192,11 @@ def test_a_retry_is_spent_and_then_the_error_says_so(ran: Runs) -> None:
     with pytest.raises(ObjectReconstructionFailedMaxAttemptsExceededError, match=wanted):
         shoal.get(ref)
     assert ran.count("make1") == 2
-    with pytest.raises(ObjectReconstructionFailedMaxAttemptsExceededError) as raised:
+    with pytest.raises(ObjectReconstructionFailedMaxAttemptsExceededError, match="at least one of the input") as raised:
         shoal.get(first.remote(ref))
     assert isinstance(raised.value, TaskError)
+    with pytest.raises(TaskError, match="at least one of the input"):  # through any number of tasks
+        shoal.get(first.remote(first.remote(ref)))
 
 
 @pytest.mark.usefixtures("small")
@@ -571,3 +578,99 @@ def test_an_actor_is_made_anew_elsewhere_and_its_arguments_too(nodes: Cluster, r
     nodes.add_node(num_cpus=2, resources={"there": 1})
     assert shoal.get(holder.first.remote()) == 4
     assert ran.count("make4") == 2
+
+
+def test_an_actor_whose_argument_is_lost_for_good_is_dead(nodes: Cluster, ran: Runs) -> None:
+    node = nodes.add_node(num_cpus=1, resources={"there": 1})
+
+    @shoal.remote(max_restarts=-1, max_task_retries=-1)
+    class Holder:
+        def __init__(self, array: Any) -> None:
+            self.array = array
+
+        def first(self) -> int:
+            return int(self.array[0])
+
+    there = {"there": 0.1}
+    ref = make.options(resources=there, max_retries=0).remote(ran, 4)
+    holder = Holder.options(resources=there).remote(ref)  # type: ignore[attr-defined]
+    assert shoal.get(holder.first.remote()) == 4
+    nodes.remove_node(node)
+    nodes.add_node(num_cpus=1, resources={"there": 1})
+    with pytest.raises(ActorDiedError, match=f"input arguments of its constructor .*{FAILED}"):
+        shoal.get(holder.first.remote())
+
+
+# work on a node that dies
+
+
+def test_work_of_a_dead_node_goes_on_elsewhere(nodes: Cluster, ran: Runs) -> None:
+    node = nodes.add_node(num_cpus=1, resources={"there": 1})
+
+    @shoal.remote(resources={"there": 0.1}, max_retries=1)
+    def once_stuck(path: Path) -> str:
+        ran("begun")
+        if ran.count("begun") == 1:
+            wait_until_none(lambda: ["for ever"], 100.0)
+        return shoal.get_runtime_context().get_node_id()
+
+    ref = once_stuck.remote(ran.path)
+    assert not wait_until_none(lambda: [] if ran.count("begun") else ["not yet"], 30.0)
+    nodes.remove_node(node)
+    other = nodes.add_node(num_cpus=1, resources={"there": 1})
+    assert shoal.get(ref) == other.node_id
+
+
+def test_what_must_run_on_a_dead_node_says_so(nodes: Cluster) -> None:
+    node = nodes.add_node(num_cpus=1)
+    there = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
+
+    @shoal.remote(max_restarts=-1, max_task_retries=-1)
+    class Somewhere:
+        def where(self) -> str:
+            return shoal.get_runtime_context().get_node_id()
+
+    @shoal.remote
+    def where() -> str:
+        return shoal.get_runtime_context().get_node_id()
+
+    @shoal.remote(max_retries=-1)
+    def stuck() -> None:
+        wait_until_none(lambda: ["for ever"], 100.0)
+
+    actor = Somewhere.options(scheduling_strategy=there).remote()  # type: ignore[attr-defined]
+    soft = Somewhere.options(  # type: ignore[attr-defined]
+        scheduling_strategy=NodeAffinitySchedulingStrategy(node.node_id, soft=True)
+    ).remote()
+    assert shoal.get([actor.where.remote(), soft.where.remote()]) == [node.node_id] * 2
+    running = stuck.options(scheduling_strategy=there).remote()
+    nodes.remove_node(node)
+    with pytest.raises(TaskUnschedulableError, match=node.node_id):
+        shoal.get(running)
+    with pytest.raises(TaskUnschedulableError, match=node.node_id):
+        shoal.get(where.options(scheduling_strategy=there).remote())
+    with pytest.raises(ActorUnschedulableError, match=node.node_id):
+        shoal.get(actor.where.remote())
+    assert nodes.head_node is not None
+    assert shoal.get(soft.where.remote()) == nodes.head_node.node_id
+
+
+def test_a_group_finds_another_place_and_its_actors_with_it(nodes: Cluster) -> None:
+    node = nodes.add_node(num_cpus=1, resources={"there": 1})
+    group = placement_group([{"CPU": 1, "there": 1}])
+    assert group.wait(30)
+
+    @shoal.remote(max_restarts=1, max_task_retries=1, num_cpus=1)
+    class Somewhere:
+        def where(self) -> str:
+            return shoal.get_runtime_context().get_node_id()
+
+    inside = PlacementGroupSchedulingStrategy(group)
+    actor = Somewhere.options(scheduling_strategy=inside).remote()  # type: ignore[attr-defined]
+    assert shoal.get(actor.where.remote()) == node.node_id
+    nodes.remove_node(node)
+    assert placement_group_table(group)["state"] == "RESCHEDULING"
+    call = actor.where.remote()
+    other = nodes.add_node(num_cpus=1, resources={"there": 1})
+    assert shoal.get(call) == other.node_id
+    assert list(placement_group_table(group)["bundles_to_node_id"].values()) == [other.node_id]

@@ -21,7 +21,7 @@ from shoal.engines.base import Found, Work
 from shoal.engines.inline_places import InlinePlaces
 from shoal.engines.inline_streams import InlineStream, Value, dynamic, fill, items
 from shoal.engines.streams import MARK
-from shoal.errors import met_by, name_taken, named_error, pack_error, unpack_error
+from shoal.errors import name_taken, named_error, of_argument, pack_error, unpack_error
 from shoal.exceptions import (
     ActorDiedError,
     ActorLeaving,
@@ -186,7 +186,7 @@ class InlineEngine:
             return [self._open(work, task, self._yielded(work, task, find, packed_args, failed), packed_args.contained)]
         try:
             if failed is not None:
-                values = [(met_by(failed, work.name), True)] * count
+                values = [(of_argument(failed), True)] * count
             else:
                 with self._inside(task), self._places.inside(work):
                     values = self._execute(work, self._call(find, packed_args))

@@ -35,15 +35,15 @@ class ValueCommands:
                 del self._values[command.object]
 
     def _fail(self, command: cmd.Fail) -> None:
-        packed = named_error(command.error, command.message, command.about, command.within)
+        packed = named_error(command.error, command.message, command.about)
         value = ("e", packed.stream, [bytes(b) for b in packed.buffers])
         for object_id in command.objects:
             self._values[object_id] = value
 
     def _copy_error(self, command: cmd.CopyError) -> None:
         value = self._values[command.source]
-        if command.within and len(value) == 3:
-            value = (*value, command.within)
+        if command.of_argument and len(value) == 3:
+            value = (*value, True)  # what the error is only its readers can say
         for object_id in command.objects:
             self._values[object_id] = value
 

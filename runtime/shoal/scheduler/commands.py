@@ -69,24 +69,20 @@ class Deliver(NamedTuple):
 
 
 class Fail(NamedTuple):
-    """The objects' value is this error, named as in shoal.exceptions; `about` is the actor or task it tells of.
-
-    `within` names a task that met the error: it is a TaskError as well then.
-    """
+    """The objects' value is this error, named as in shoal.exceptions; `about` is the actor or task it tells of."""
 
     objects: tuple[bytes, ...]
     error: str
     message: str
     about: bytes = b""
-    within: str = ""
 
 
 class CopyError(NamedTuple):
-    """The objects' value is the error that `source` has. `within` names the task that could not run for it."""
+    """The objects' value is the error that `source` has, which their task could not run for if it is `of_argument`."""
 
     objects: tuple[bytes, ...]
     source: bytes
-    within: str = ""
+    of_argument: bool = False
 
 
 class Free(NamedTuple):

@@ -193,6 +193,10 @@ class Lineage:
     def hold_back(self, task: Task) -> bool:
         """A task is to run that had its arguments once: True when it has to wait for some of them, or has failed."""
         table = self._objects.table
+        failed = next((d for d in task.deps if table[d].failed), None)
+        if failed is not None:
+            self._scheduler.fail_like(task, failed)
+            return True
         lost = [] if task.missing else [d for d in task.deps if not table[d].ready]
         for object_id in self._await(task, lost) if lost else ():
             self.need(object_id)
@@ -261,13 +265,8 @@ class Lineage:
     def _give_up(self, object_id: bytes, error: str, why: str) -> None:
         """Its value is an error from now on."""
         scheduler, record = self._scheduler, self._objects.table[object_id]
-        record.gone = False
+        record.gone, record.bar = False, (error, why)
         how = record.why or "it was dropped, and is needed again"
         message = f"ObjectRef({object_id.hex()}) is lost ({how}), and cannot be made again: {why}"
         self._out.append(Fail((object_id,), error, message))
-        for waiter in self._objects.settle(object_id, (), failed=True):
-            task = scheduler.tasks.get(waiter)
-            if task is not None:
-                task.missing -= 1
-                text = f"at least one of the input arguments for {task.kind.name}() could not be computed: "
-                scheduler.fail(task, error, f"{text}{error}: {message}", within=task.kind.name)
+        scheduler.object_settled(object_id, error)

@@ -52,7 +52,7 @@ class Scheduler:
         self.cancels = Cancels(self)
         self.placement = Placement(self.out, self.tasks, self.lives.place, self.fail)
         self.placement.nodes.add(head)
-        self.places = Places(self, self.lives.end, self._object_settled)
+        self.places = Places(self, self.lives.end, self.object_settled)
         self.nodes = self.placement.nodes
         self.groups = self.placement.groups
         self.workers = self.placement.workers
@@ -237,7 +237,7 @@ class Scheduler:
         if lost:
             self.fail(task, "ObjectLostError", "an argument is gone: every ref to it was dropped")
         elif failed is not None:
-            self._fail_like(task, failed)
+            self.fail_like(task, failed)
         else:
             for dep in deps:
                 self.lineage.need(dep)
@@ -447,16 +447,13 @@ class Scheduler:
                 continue
             waiter.missing -= 1
             if error is not None:
-                if waiter.kind.role == "actor":
-                    self.lives.creation_failed(waiter, "an argument of its constructor failed")
-                else:
-                    self.out.append(CopyError(self.objects.unready(waiter.returns), object_id, waiter.kind.name))
+                self._cannot_run(waiter, object_id)
                 failed.append(waiter)
             elif not waiter.missing:
                 self._arguments_ready(waiter)
         return failed
 
-    def _object_settled(self, object_id: bytes, error: str | None) -> None:
+    def object_settled(self, object_id: bytes, error: str | None) -> None:
         """One that no task makes."""
         for waiter in self._wake(object_id, (), error):
             self.settle(waiter, (), error)
@@ -474,20 +471,27 @@ class Scheduler:
         if task.parent is not None and (parent := self.tasks.get(task.parent)) is not None:
             parent.children.discard(task.id)
 
-    def fail(self, task: Task, error: str, message: str, about: bytes = b"", within: str = "") -> None:
-        """End it with an error of ours; `about` is the actor or task that the error tells of. `within`: see `Fail`."""
+    def fail(self, task: Task, error: str, message: str, about: bytes = b"") -> None:
+        """End it with an error of ours; `about` is the actor or task that the error tells of."""
         if task.kind.role == "actor":
             self.lives.creation_failed(task, message, error)
         else:
-            self.out.append(Fail(self.objects.unready(task.returns), error, message, about, within))
+            self.out.append(Fail(self.objects.unready(task.returns), error, message, about))
         self.settle(task, (), error)
 
-    def _fail_like(self, task: Task, source: bytes) -> None:
-        if task.kind.role == "actor":
-            self.lives.creation_failed(task, "an argument of its constructor failed")
-        else:
-            self.out.append(CopyError(self.objects.unready(task.returns), source, task.kind.name))
+    def fail_like(self, task: Task, argument: bytes) -> None:
+        """End it with the error that an argument of it has."""
+        self._cannot_run(task, argument)
         self.settle(task, (), "TaskError")
+
+    def _cannot_run(self, task: Task, argument: bytes) -> None:
+        if task.kind.role == "actor":
+            record = self.objects.table.get(argument)
+            lost = f": {record.bar[0]}" if record is not None and record.bar[0] else ""
+            what = "at least one of the input arguments of its constructor could not be computed"
+            self.lives.creation_failed(task, what + lost)
+        else:
+            self.out.append(CopyError(self.objects.unready(task.returns), argument, True))
 
     def fail_cancelled(self, task: Task) -> None:
         self.fail(task, "TaskCancelledError", f"{task.kind.name}() was cancelled", task.id)
