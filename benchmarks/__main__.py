@@ -20,7 +20,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from benchmarks.measure import MARK
+from benchmarks.memory import MARK
 from benchmarks.register import PEERS, Peer
 from benchmarks.rows import ROWS
 from benchmarks.table import render

@@ -6,44 +6,11 @@ It has the process to itself: no threads, imports or allocators of another peer 
 from __future__ import annotations
 
 import json
-import os
 import sys
-import time
 from importlib import import_module
 from time import perf_counter
-from typing import Any
-
-MARK = "SHOAL_BENCHMARK"
-"""Environment variable that all processes of a run share; so a daemon is counted too."""
 
 WORKERS = 2
-SETTLE = 1.0
-"""Seconds of idleness before memory is read."""
-
-
-def memory() -> dict[str, float]:
-    """Megabytes of all processes of this run but this one, as PSS (shared pages once) and RSS."""
-    import psutil
-
-    me = psutil.Process()
-    # A daemon is no descendant, and a process that renames itself may overwrite its environment.
-    found = {process.pid: process for process in me.children(recursive=True)}
-    found |= {process.pid: process for process in psutil.process_iter() if _is_marked(process)}
-    found.pop(me.pid)
-    infos = [process.memory_full_info() for process in found.values()]
-    return {
-        "pss": sum(info.pss for info in infos) / 2**20,
-        "rss": sum(info.rss for info in infos) / 2**20,
-    }
-
-
-def _is_marked(process: Any) -> bool:
-    import psutil
-
-    try:
-        return bool(process.environ().get(MARK) == os.environ[MARK])
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return False
 
 
 def measure(module: str, keys: list[str]) -> dict[str, float]:
@@ -52,15 +19,16 @@ def measure(module: str, keys: list[str]) -> dict[str, float]:
     operations = import_module(module).connect(WORKERS)
     values = {"start": perf_counter() - start}
 
+    from benchmarks.memory import others
     from benchmarks.rows import ROWS
 
     operations["tasks"](50)  # so that both workers are there
-    time.sleep(SETTLE)
-    values |= memory()
+    values |= others()
     for row in ROWS:
-        if row.measure and row.key in operations and row.key in keys:
+        operation = operations.get(row.operation or row.key)
+        if row.measure and operation is not None and row.key in keys:
             print(f"  {row.title}", file=sys.stderr, flush=True)
-            values[row.key] = row.measure(operations[row.key])
+            values[row.key] = row.measure(operation)
     operations["stop"]()
     return values
 

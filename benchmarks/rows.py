@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+from benchmarks.memory import everything
+
 Operation = Callable[..., object]
 Operations = dict[str, Operation]
 """A peer's way of doing each row, by the row's key; what it cannot do is missing."""
@@ -31,6 +33,29 @@ def rate(count: int) -> Measure:
     def measure(operation: Operation) -> float:
         operation(count // 10)
         return count / min(_repeated(operation, count, times=3))
+
+    return measure
+
+
+def growth(few: int, many: int) -> Measure:
+    """How many times more one of ``many`` in flight costs than one of ``few``."""
+
+    def measure(operation: Operation) -> float:
+        operation(few)
+        of_few = min(_repeated(operation, few, times=5)) / few
+        return min(_repeated(operation, many, times=2)) / many / of_few
+
+    return measure
+
+
+def kept(count: int) -> Measure:
+    """Megabytes that all processes, the caller's too, have more after ``count`` than after a tenth of it."""
+
+    def measure(operation: Operation) -> float:
+        operation(count // 10)
+        before = everything()
+        operation(count)
+        return everything() - before
 
     return measure
 
@@ -73,12 +98,16 @@ class Row:
     unit: str
     measure: Measure | None = None
     higher_is_better: bool = False
+    operation: str = ""
+    """The key of the operation that is measured, where that is another row's."""
 
 
 ROWS = [
     Row("start", "import + start → first result", "s"),
     Row("task", "one no-op task, there and back", "µs", latency),
     Row("tasks", "no-op tasks, 5,000 in flight", "/s", rate(5000), higher_is_better=True),
+    Row("kept", "memory kept after 100,000 tasks", "MB", kept(100_000), operation="tasks"),
+    Row("growth", "one of 100,000 in flight, to one of 1,000", "×", growth(1_000, 100_000), operation="tasks"),
     Row("call", "one actor call, there and back", "µs", latency),
     Row("calls", "actor calls, 5,000 in flight", "/s", rate(5000), higher_is_better=True),
     Row("memcpy", "copy 100 MB in memory", "ms", milliseconds()),
