@@ -184,6 +184,7 @@ def engine() -> Engine:
     here = _engine_here.peek()
     if here is not None and here.alive:
         return here
+    _engine_here.check_fork()
     return ensure().engine
 
 

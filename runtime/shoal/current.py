@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 class _Holder:
     engine: Engine | None = None
     watches_forks: bool = False
+    forked: bool = False
 
+
+FORKED = (
+    "this process was forked from one that uses a cluster: call shoal.init() here, "
+    "or do the work in tasks instead of forks"
+)
 
 _holder = _Holder()
 
@@ -28,10 +34,18 @@ def set_engine(engine: Engine | None) -> None:
         _holder.watches_forks = True
         os.register_at_fork(after_in_child=_forget)
     _holder.engine = engine
+    _holder.forked = False
 
 
 def _forget() -> None:
+    _holder.forked = _holder.forked or _holder.engine is not None
     _holder.engine = None
+
+
+def check_fork() -> None:
+    """Raise ClusterError in a fork of a process with an engine: a cluster of its own is nothing to start unasked."""
+    if _holder.forked:
+        raise ClusterError(FORKED)
 
 
 def peek() -> Engine | None:

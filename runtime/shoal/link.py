@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from shoal.current import FORKED
 from shoal.exceptions import ClusterDiedError, ClusterError
 from shoal.shield import Shield
 from shoal.wire import READ, Decoder, Message, encode
@@ -372,10 +373,7 @@ class Link:
         if self.lost:
             raise self.error()
         if os.getpid() != self._pid:  # two processes that read one socket would take each other's messages
-            raise ClusterError(
-                "this process was forked from one that uses a cluster: call shoal.init() here, "
-                "or do the work in tasks instead of forks"
-            )
+            raise ClusterError(FORKED)
 
     def error(self) -> ClusterDiedError:
         said = self.last_words()
