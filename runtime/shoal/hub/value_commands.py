@@ -1,4 +1,8 @@
-"""What the scheduler says of values, done: sent to clients, made errors, freed."""
+"""What the scheduler says of values, done: sent to clients, made errors, freed.
+
+The scheduler's books are at the end of their batch when the first of its commands is carried out: a value that they do
+not know any more may be needed by the next command, and goes when its `Free` comes.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +35,6 @@ class ValueCommands:
         if value is not None:
             self._hub.room.used((command.object,))
             self._hub.tell(command.client, ("ready", command.object, value))
-            if command.object not in self._hub.scheduler.objects.table:
-                del self._values[command.object]
 
     def _fail(self, command: cmd.Fail) -> None:
         packed = named_error(command.error, command.message, command.about)

@@ -14,7 +14,7 @@ from shoal import ids
 from shoal.scheduler import events as ev
 from shoal.scheduler.actors import Actors
 from shoal.scheduler.cancels import Cancels
-from shoal.scheduler.commands import Command, CopyError, Deliver, Fail, KillWorker, TaskEnded
+from shoal.scheduler.commands import Command, CopyError, Deliver, Fail, Free, KillWorker, TaskEnded
 from shoal.scheduler.lanes import Lanes
 from shoal.scheduler.lineage import Lineage
 from shoal.scheduler.lives import ActorLives
@@ -172,7 +172,7 @@ class Scheduler:
                 self.out.append(
                     Fail((object_id,), "ObjectLostError", "the object is gone: every ref to it was dropped")
                 )
-                self.out.append(Deliver(e.client, object_id))
+                self.out += Deliver(e.client, object_id), Free(object_id)
             else:
                 self.lineage.need(object_id)
 
