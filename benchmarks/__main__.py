@@ -64,9 +64,11 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     names, keys = [peer.name for peer in PEERS], [row.key for row in ROWS]
+    usual, long = [row.key for row in ROWS if not row.long], ", ".join(row.key for row in ROWS if row.long)
     parser.add_argument("--peers", nargs="+", choices=names, metavar="PEER", help=", ".join(names))
     parser.add_argument(
-        "--rows", nargs="+", choices=keys, default=keys, metavar="ROW", help=", ".join(keys)
+        "--rows", nargs="+", choices=keys, default=usual, metavar="ROW",
+        help=f"{', '.join(keys)} (default: all but {long}, which take long)",
     )
     parser.add_argument("--rounds", type=int, default=3, help="turns for each peer (default 3)")
     parser.add_argument("--timeout", type=float, default=300, help="seconds a peer's turn may take")
