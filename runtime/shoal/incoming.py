@@ -25,8 +25,8 @@ from shoal.wire import READ, Decoder, Message, check_peer, encode
 
 BACKLOG = 64
 HOLD_BACK = 0.002
-"""Seconds that the ends of quick calls may gather while more calls wait here; should one of those run long, it is told
-by the driver that the lease is over, and sends them then."""
+"""Seconds that the ends of quick calls may gather while more calls wait here; behind one that runs long, `Link.hold`
+sees to them."""
 AT_ONCE = 64
 """Ends that are sent together at most, so that the client can push more meanwhile."""
 
@@ -145,7 +145,7 @@ class Incoming:
         self._listener.setblocking(False)
         link.add_source(self._listener.fileno(), self._accept)
         link.before_word = self.adopt_running
-        link.held_back = self._flush
+        link.held_back = self._send_held_back
 
     # what comes
 
@@ -277,13 +277,17 @@ class Incoming:
         else:
             self._link.hold()  # should the next call take its time
 
-    def _flush(self) -> bool:
-        """What is held back; False when no call has ended since the last time."""
+    def _send_held_back(self) -> bool:
+        """For the attendant; False when no call has ended since its last time."""
         ended = self._ended
-        for lane in tuple(self._lanes.values()):
-            lane.flush(time.monotonic())
+        self._flush()
         seen, self._seen = self._seen, ended
         return seen != ended
+
+    def _flush(self) -> None:
+        now = time.monotonic()
+        for lane in tuple(self._lanes.values()):
+            lane.flush(now)
 
     # cancel
 
@@ -320,7 +324,7 @@ class Incoming:
             self._say_closed()
         for lane in {run.lane for run in back if run.lane is not None}:
             lane.say(("returned", tuple(run.task for run in back if run.lane is lane)))
-        self._flush()  # what was held back too: the driver may ask because nothing comes while one runs long
+        self._flush()
 
     def reported(self, run: Run) -> None:
         """The end of a call is on its way."""

@@ -37,6 +37,12 @@ def cancelled(ref: Any) -> bool:
     return True
 
 
+def cancel_while_it_runs(ref: Any, folder: Path) -> None:
+    until((folder / "runs").exists)
+    shoal.cancel(ref)
+    assert cancelled(ref)
+
+
 @shoal.remote
 def runs(path: Path, name: str = "runs") -> str:
     """Begins, and goes on when it may."""
@@ -89,9 +95,7 @@ Host: Any = shoal.remote(_Host)
 
 def test_one_that_runs_is_interrupted(tmp_path: Path) -> None:
     ref = runs.remote(tmp_path)
-    until((tmp_path / "runs").exists)
-    shoal.cancel(ref)
-    assert cancelled(ref)
+    cancel_while_it_runs(ref, tmp_path)
     assert shoal.get(after.remote()) == 1
 
 
@@ -105,9 +109,7 @@ def test_its_finally_runs_and_what_it_raises_then_changes_nothing(tmp_path: Path
             (tmp_path / "clean").touch()
 
     ref = cleans_up.remote()
-    until((tmp_path / "runs").exists)
-    shoal.cancel(ref)
-    assert cancelled(ref)
+    cancel_while_it_runs(ref, tmp_path)
     assert (tmp_path / "clean").exists()
 
 
@@ -287,9 +289,7 @@ def test_a_task_that_is_a_coroutine_is_interrupted(tmp_path: Path) -> None:
         asyncio.run(main())
 
     ref = sleeps.remote()
-    until((tmp_path / "runs").exists)
-    shoal.cancel(ref)
-    assert cancelled(ref)
+    cancel_while_it_runs(ref, tmp_path)
 
 
 def test_many_at_any_moment_and_nothing_is_mixed_up() -> None:
@@ -310,9 +310,7 @@ def test_many_at_any_moment_and_nothing_is_mixed_up() -> None:
 def test_a_call_that_runs_is_over_for_its_caller_and_its_actor_lives(tmp_path: Path) -> None:
     host = Host.remote()
     ref = host.runs.remote(tmp_path)
-    until((tmp_path / "runs").exists)
-    shoal.cancel(ref)
-    assert cancelled(ref)
+    cancel_while_it_runs(ref, tmp_path)
     (tmp_path / "go").touch()
     assert shoal.get(host.one.remote(), timeout=PATIENCE) == 1
 
@@ -320,9 +318,7 @@ def test_a_call_that_runs_is_over_for_its_caller_and_its_actor_lives(tmp_path: P
 def test_a_call_that_runs_may_ask_whether_it_is_cancelled(tmp_path: Path) -> None:
     host = Host.remote()
     ref = host.told.remote(tmp_path)
-    until((tmp_path / "runs").exists)
-    shoal.cancel(ref)
-    assert cancelled(ref)
+    cancel_while_it_runs(ref, tmp_path)
     until((tmp_path / "told").exists)
     assert shoal.get(host.one.remote(), timeout=PATIENCE) == 1
 
@@ -365,9 +361,7 @@ def test_a_coroutine_is_cancelled_where_it_awaits_and_may_clean_up(tmp_path: Pat
 
     loop: Any = shoal.remote(Loop).remote()
     ref = loop.sleeps.remote()
-    until((tmp_path / "runs").exists)
-    shoal.cancel(ref)
-    assert cancelled(ref)
+    cancel_while_it_runs(ref, tmp_path)
     until((tmp_path / "clean").exists)
     assert shoal.get(loop.one.remote(), timeout=PATIENCE) == 1
 
@@ -420,9 +414,7 @@ def test_a_cancelled_call_that_leaves_its_actor_ends_it_for_good(tmp_path: Path,
     shoal.get(host.one.remote())
     leaves = host.leaves if by_lane else host.leaves.options(max_task_retries=1)
     ref = leaves.remote(tmp_path)
-    until((tmp_path / "runs").exists)
-    shoal.cancel(ref)
-    assert cancelled(ref)
+    cancel_while_it_runs(ref, tmp_path)
     (tmp_path / "go").touch()
     with pytest.raises(ActorDiedError, match="exit_actor"):
         while True:
