@@ -19,7 +19,7 @@ ROOMS = ("runtime", "widgets", "kernelext")
 FLOORS = [
     "doors exceptions feed_rows context counts shield shm allocator output runs venvs unpicklable assigned wishes "
     "uses series as_ray/* running echo backpressure begun answers",
-    "ids foreign labels implicit",
+    "ids foreign labels implicit followers",
     "strategies",
     "config current spill wire serial signatures feed trace runtime_env returned futures concurrency",
     "errors refs link calls segments store util.serialization packages environment options scheduler/*",

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from shoal.current import FORKED
 from shoal.exceptions import ClusterDiedError, ClusterError
+from shoal.followers import Followers
 from shoal.shield import Shield
 from shoal.wire import READ, Decoder, Message, encode
 
@@ -64,8 +65,9 @@ class Link:
         self._outbox: collections.deque[Message] = collections.deque()
         self._send_lock = threading.Lock()
         self._reader = threading.Lock()
-        self._followers = threading.Condition()
-        self._waiting = 0
+        self._followers = Followers(shield)
+        self._asleep = self._followers.asleep
+        self._arms = threading.Lock()
         self._activity = 0
         self._sent_at = 0.0
         self._alone = True
@@ -86,7 +88,12 @@ class Link:
         self._sources = select.epoll()
         """The hub's socket and whatever else this thread reads while it waits: see `add_source`."""
         self._sources.register(sock, select.EPOLLIN)
-        self._readers: dict[int, Callable[[], object]] = {sock.fileno(): self._read}
+        self._again = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._sources.register(self._again, select.EPOLLIN)
+        self._readers: dict[int, Callable[[], object]] = {
+            sock.fileno(): self._read,
+            self._again: lambda: os.eventfd_read(self._again),
+        }
         self._kick = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._epoll = select.epoll()
         self._epoll.register(self._kick, select.EPOLLIN)
@@ -183,28 +190,27 @@ class Link:
             self._shield.leave()
 
     def _wait(self, ready: Callable[[], bool], deadline: float | None) -> bool:
-        while True:
-            with self._shield:
-                if self._outbox or self._dirty():
-                    self.flush()
-                if ready():
-                    return True
-                if self._reader.acquire(blocking=False):
-                    try:
-                        if self._armed:
-                            self._disarm()
-                        done = self._lead(ready, deadline)
-                    finally:
-                        self._reader.release()
-                        if self._waiting:
-                            self._wake_followers()
-                    return done
-            if ready():
-                return True
-            if self.lost:
-                raise self.error()
-            if not self._follow(ready, deadline):
-                return ready()
+        with self._shield:
+            try:
+                while True:
+                    if self._outbox or self._dirty():
+                        self.flush()
+                    if ready():
+                        return True
+                    if self._reader.acquire(blocking=False):
+                        try:
+                            if self._armed:
+                                self._disarm()
+                            return self._lead(ready, deadline)
+                        finally:
+                            self._reader.release()
+                    if self.lost:
+                        raise self.error()
+                    if not self._follow(ready, deadline):
+                        return ready()
+            finally:
+                if self._asleep:
+                    self._have_one_read()
 
     def _lead(self, ready: Callable[[], bool], deadline: float | None) -> bool:
         shield = self._shield
@@ -227,17 +233,20 @@ class Link:
 
     def _follow(self, ready: Callable[[], bool], deadline: float | None) -> bool:
         """Sleep until ready, or nobody reads, or the deadline (then False)."""
-        with self._followers:
-            self._waiting += 1
-            try:
-                left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                return self._followers.wait_for(lambda: ready() or self.lost or not self._reader.locked(), left)
-            finally:
-                self._waiting -= 1
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        return self._followers.sleep(ready, lambda: self.lost or not self._reader.locked(), left)
 
-    def _wake_followers(self) -> None:
-        with self._followers:
-            self._followers.notify_all()
+    def _have_one_read(self) -> None:
+        """Whoever leaves sees to it: while somebody sleeps, somebody reads or is on the way to it."""
+        if not self._reader.locked():
+            self._followers.wake_one()
+
+    def look_again(self) -> None:
+        """Something was not read that threads may wait for, but made here: have them look."""
+        if not self._closed:
+            os.eventfd_write(self._again, 1)
+        if self._asleep:
+            self._followers.wake()
 
     def _read(self) -> None:
         """Read once and dispatch; the caller holds the reader lock and is shielded."""
@@ -266,8 +275,8 @@ class Link:
             read = self._readers.get(fd)  # one read may have closed another
             if read is not None:
                 read()
-        if self._waiting and events:
-            self._wake_followers()
+        if self._asleep and events:
+            self._followers.wake()
 
     def drain(self) -> None:
         """See to it that what is there is read: by this thread, not the main one, or by the one that reads already."""
@@ -283,8 +292,8 @@ class Link:
             self._read_all(self._sources.poll(0))
         finally:
             self._reader.release()
-            if self._waiting:
-                self._wake_followers()
+            if self._asleep:
+                self._have_one_read()
         return True
 
     # the attendant
@@ -353,13 +362,13 @@ class Link:
                 seen = self._activity
 
     def _arm(self) -> None:
-        with self._followers:
+        with self._arms:
             if not self._armed and not self._closed:
                 self._epoll.register(self._sources, select.EPOLLIN)
                 self._armed = True
 
     def _disarm(self) -> None:
-        with self._followers:
+        with self._arms:
             if self._armed and not self._closed:
                 # An epoll may be changed while another thread sleeps in it: no wake-up is paid for, unless it would
                 # sleep for ever without the socket.
@@ -399,7 +408,7 @@ class Link:
     def _lose(self) -> None:
         if not self.lost:
             self.lost = True
-            self._wake_followers()
+            self._followers.wake_all()
             if not self._closed:
                 self._on_lost()
 
@@ -416,12 +425,13 @@ class Link:
             os.eventfd_write(self._kick, 1)
         except OSError:
             pass
-        self._wake_followers()
+        self._followers.wake_all()
         if threading.current_thread() is not self._attendant:
             self._attendant.join()
         self._epoll.close()
         self._sources.close()
         os.close(self._kick)
+        os.close(self._again)
         self._sock.close()
 
 

@@ -535,6 +535,8 @@ class LocalEngine:
             packed = named_error("TaskCancelledError", f"{call.work.name}() was cancelled")
             error = ("e", packed.stream, list(packed.buffers))
             self.deliver([(object_id, error) for object_id in call.returns])
+        if withdrawn:
+            self.link.look_again()
         return len(withdrawn)
 
     def kill(self, actor: bytes, restart: bool = False) -> None:
