@@ -419,6 +419,19 @@ def test_a_call_that_ended_before_it_was_sent_holds_up_nothing_on_the_lane(lanes
             assert shoal.get(log.note.remote(i), timeout=PATIENCE) == i
 
 
+def test_calls_keep_their_order_behind_one_that_ended_before_it_was_sent(lanes: Lanes) -> None:
+    """Where its worker had not counted it, a later call by the hub came before one by the lane."""
+    log = Log.remote()
+    shoal.get(log.note.remote(-1))
+    for i in range(0, 90, 3):
+        shoal.put(i)
+        shoal.cancel(log.note.options(max_task_retries=1).remote(-1))
+        shoal.get(log.note.remote(i), timeout=PATIENCE)
+        log.note.remote(i + 1)
+        log.note.remote(i + 2, [shoal.put(i)])
+    assert [i for i in shoal.get(log.dump.remote()) if i >= 0] == list(range(90))
+
+
 def test_a_call_that_is_told_of_after_its_end_leaves_no_row(one: Lanes, tmp_path: Path) -> None:
     @shoal.remote
     def say(path: Path | None) -> None:
