@@ -43,3 +43,23 @@ def test_a_told_call_ends_with_its_client_though_the_worker_is_lent_to_another()
     commands = scheduler.handle(ev.ClientLeft(LEFT))
     assert told not in scheduler.tasks, "nobody is left to say how it ends"
     assert not any(isinstance(c, cmd.KillWorker) for c in commands), "the worker is another's by now"
+
+
+def test_an_adoption_that_crosses_the_cancel_of_a_call_whose_ref_is_dropped_makes_no_second_record() -> None:
+    scheduler = Scheduler(Node("head", Resources(units({"CPU": 1})), 1, {}))
+    made = replace(KIND, id=b"class", role="actor")
+    method = replace(KIND, id=b"method", role="method", shape=())
+    scheduler.handle(ev.KindDefined(made), ev.KindDefined(method), ev.ClientJoined(STAYS))
+    scheduler.fill_pool()
+    actor, call = b"a" * 16, b"c" * 16
+    scheduler.handle(
+        ev.WorkerReady(1), ev.Submitted(b"m" * 16, made.id, STAYS, STAYS, None, None, actor, (), ())
+    )
+    scheduler.handle(
+        ev.Finished(1, b"m" * 16, "ok", (), 1e-4),
+        ev.Told(call, method.id, STAYS, STAYS, None, None, actor, 1, False),
+        ev.Released(STAYS, (call,)), ev.Cancelled(call, False, True),
+    )  # fmt: skip
+    assert call not in scheduler.tasks and call not in scheduler.objects.table
+    commands = scheduler.handle(ev.Told(call, method.id, STAYS, STAYS, None, None, actor, 1, True))
+    assert call not in scheduler.tasks and not commands

@@ -459,6 +459,8 @@ class Hub:
         if worker is None or record is None or task not in worker.running or not worker.node.alive:
             for value in values:  # nobody waits for it any more, or it is lost with its node
                 self.memory.freed(value)
+            if worker is not None:
+                worker.over.discard(task)
             if outcome == "exit":
                 self._events.append(ev.Finished(peer.number, task, outcome, (), 0.0, error))
             return

@@ -90,7 +90,7 @@ class Cancels:
             actor = scheduler.lives.of(task)
             if actor is not None and actor.kind.asynchronous:
                 return
-            scheduler.workers[task.worker].running.pop(task.id, None)
+            scheduler.lanes.ended_here(task, scheduler.workers[task.worker])
             scheduler.fail_cancelled(task)
         else:
             scheduler.out.append(Interrupt(task.worker, task.id))

@@ -28,14 +28,15 @@ class Lanes:
 
     def told(self, e: ev.Told) -> None:
         scheduler = self._scheduler
-        task = scheduler.tasks.get(e.task)
+        task, worker = scheduler.tasks.get(e.task), scheduler.workers.get(e.worker)
         if task is None and e.task in scheduler.objects.table:
             return  # it has ended, by the word of the worker that adopted it
+        if task is None and worker is not None and e.task in worker.over:
+            return  # it was cancelled meanwhile
         if task is None:
             scheduler.out.append(LaneTold(e.task, e.kind, e.client, e.cell, e.parent, e.actor, e.worker))
             task = scheduler.add_task(ev.Submitted(e.task, e.kind, e.client, e.job, e.cell, e.parent, e.actor, (), ()))
             task.state, task.worker, task.lane = PUSHED, e.worker, True
-            worker = scheduler.workers.get(e.worker)
             if worker is not None:
                 worker.running[task.id] = 0
             parent = scheduler.tasks.get(e.parent) if e.parent is not None else None
@@ -57,6 +58,12 @@ class Lanes:
         if task.worker is not None and (worker := scheduler.workers.get(task.worker)) is not None:
             worker.running.pop(task.id, None)
         scheduler.settle(task, (), e.error)
+
+    def ended_here(self, task: Task, worker: Worker) -> None:
+        """Before its worker has said so, which may yet speak of it."""
+        worker.running.pop(task.id, None)
+        if task.lane:
+            worker.over.add(task.id)
 
     def forgotten(self, task: Task) -> None:
         """A call that its client has on a lane ends the hub's way: the client is to have its values."""
@@ -147,7 +154,7 @@ class Lanes:
             # One that is lent to somebody else by now has given the call back, to nobody.
             if worker is None or worker.state != LENT or worker.job != client:
                 if worker is not None:
-                    worker.running.pop(task.id, None)
+                    self.ended_here(task, worker)
                     scheduler.out.append(Interrupt(worker.id, task.id))
                 scheduler.fail_cancelled(task)
 

@@ -252,6 +252,7 @@ class Placement:
         if worker.state == LENT and worker.lease == lease:
             self.lending.drop(worker)
             worker.running.clear()  # what is left is waiting for its client's word only
+            worker.over.clear()
             self.give_held(worker)
             self.pool.make_idle(worker)
 

@@ -167,6 +167,8 @@ class Worker:
     """The number of its last loan to a driver."""
     drivers: set[int] = field(default_factory=set)
     """To whom it was ever lent, or offered: they may have a lane to it."""
+    over: set[bytes] = field(default_factory=set)
+    """Calls on lanes to it that ended here first: that it adopts one may be on the way."""
     closing: bool = False
     """The loan is to end; the worker has been told."""
     calls: Counter[bytes] = field(default_factory=Counter)
