@@ -125,6 +125,7 @@ class ActorClass:
         restarts = self._options.get("max_restarts") or 0
         concurrency = _concurrency(self.__wrapped__, self._options, methods)
         wish = wish_of(self._options, f"actor {self.__name__}", held, demand)
+        listed = opts.listed(self._options)
         return Work(
             id=work_id(
                 function,
@@ -137,6 +138,7 @@ class ActorClass:
                 concurrency,
                 wish,
                 restarts,
+                listed,
             ),
             function=function,
             name=self.__name__,
@@ -153,6 +155,7 @@ class ActorClass:
             runtime_env=self._options.get("runtime_env"),
             wish=wish,
             restarts=restarts,
+            listed=listed,
         )
 
     def __getattr__(self, name: str) -> Any:

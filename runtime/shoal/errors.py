@@ -25,9 +25,9 @@ def remote_traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, tb))
 
 
-def pack_error(error: BaseException, name: str) -> Packed:
+def pack_error(error: BaseException, name: str, text: str | None = None) -> Packed:
     """What a worker sends of an exception; a plain description where it cannot be pickled."""
-    text = remote_traceback(error)
+    text = remote_traceback(error) if text is None else text
     if isinstance(error, TaskError) and error.cause is not None:
         error = error.cause
     try:
@@ -39,10 +39,15 @@ def pack_error(error: BaseException, name: str) -> Packed:
         return pack(("described", described, text, name))
 
 
-def error_value(error: BaseException, name: str) -> tuple[tuple[Any, ...], tuple[bytes, ...]]:
-    """An exception as the value, ready to travel, of what it leaves undone; and the refs inside it."""
+def error_value(
+    error: BaseException, name: str, text: str | None = None
+) -> tuple[tuple[Any, ...], tuple[bytes, ...]]:
+    """An exception as the value, ready to travel, of what it leaves undone; and the refs inside it.
+
+    `text` is its remote traceback where the caller has it already.
+    """
     try:
-        packed = pack_error(error, name)
+        packed = pack_error(error, name, text)
     except SerializationError as second:
         packed = named_error("TaskError", str(second))
     return ("e", packed.stream, [bytes(b) for b in packed.buffers]), packed.contained

@@ -11,6 +11,7 @@ from shoal.backpressure import Backpressure
 from shoal.engines.local import LocalEngine
 from shoal.errors import error_value, remote_traceback
 from shoal.exceptions import ActorLeaving
+from shoal.failure import Failure, shortened
 from shoal.implicit import method_of
 from shoal.runs import Kind, Run
 from shoal.serial import NONE, pack, unpack
@@ -27,7 +28,7 @@ class Ended(NamedTuple):
     values: list[Value]
     started: float
     ended: float
-    error: str | None = None
+    error: Failure | None = None
     kept: list[Any] | None = None
     """What the values were made of: the refs inside it are held here until the hub knows who holds them next. Emptied
     then: an error's traceback leads to the frame that holds this, and so would keep all that those frames hold."""
@@ -71,7 +72,7 @@ class Execution:
         except KeyboardInterrupt:
             return Ended("cancelled", [], started, time.time())
         except ActorLeaving as leaving:
-            return Ended("exit", [], started, time.time(), str(leaving))
+            return Ended("exit", [], started, time.time(), ("", str(leaving)))
         except SystemExit:
             raise
         except BaseException as error:
@@ -89,7 +90,7 @@ class Execution:
         except (KeyboardInterrupt, asyncio.CancelledError):
             return Ended("cancelled", [], started, time.time())
         except ActorLeaving as leaving:
-            return Ended("exit", [], started, time.time(), str(leaving))
+            return Ended("exit", [], started, time.time(), ("", str(leaving)))
         except SystemExit:
             raise
         except BaseException as error:
@@ -101,8 +102,9 @@ class Execution:
         if self._is_cancelled(run.task):
             return Ended("cancelled", [], started, time.time())
         name = type(error).__name__
-        values = [error_value(error, kind.name)] * max(1, kind.returns)
-        said = remote_traceback(error).rstrip() if kind.role == "actor" else name
+        text = remote_traceback(error)
+        values = [error_value(error, kind.name, text)] * max(1, kind.returns)
+        said = (name, text.rstrip() if kind.role == "actor" else shortened(text))
         outcome = "retry" if kind.retry_on and kind.role != "actor" and wants_retry(kind, error) else "error"
         ended = time.time()
         return Ended(outcome, values, started, ended, said, [error], (loaded[0], ended) if loaded else None)

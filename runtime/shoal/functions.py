@@ -166,8 +166,11 @@ class RemoteFunction(Generic[P, R]):
         calls = options.get("max_calls")
         if calls is None:  # as in Ray: what a task left on a GPU goes with its process
             calls = 1 if demand.get("GPU") else 0
+        listed = opts.listed(options)
         made = Work(
-            id=work_id(function, name, sorted(demand.items()), sorted(values.items()), retries, retry_on, wish, calls),
+            id=work_id(
+                function, name, sorted(demand.items()), sorted(values.items()), retries, retry_on, wish, calls, listed
+            ),
             function=function,
             name=name,
             role="task",
@@ -178,6 +181,7 @@ class RemoteFunction(Generic[P, R]):
             retry_on=retry_on,
             runtime_env=options.get("runtime_env"),
             calls=calls,
+            listed=listed,
             plain=_PLAIN.issuperset(options) and returned.is_plain(values) and wish is None,
             wish=wish,
             **values,

@@ -52,6 +52,7 @@ class MethodSpec(NamedTuple):
     """See `engines.base.Work`."""
     pending: int = -1
     """How many unfinished calls a process may have of its actor; below 1 for any number."""
+    listed: bool = True
 
 
 IMPLICIT = {name: MethodSpec(1, spell(function, drop_self=True)) for name, function in implicit.METHODS.items()}
@@ -62,6 +63,7 @@ def methods_of(cls: type, options: dict[str, Any]) -> dict[str, MethodSpec]:
     """The methods that can be called, by name; `options` are the actor's."""
     retries = options.get("max_task_retries") or 0
     pending = options.get("max_pending_calls") or -1
+    listed = opts.listed(options)
     found = {}
     for name, member in _members(cls):
         bound = isinstance(inspect.getattr_static(cls, name), (staticmethod, classmethod))
@@ -74,6 +76,7 @@ def methods_of(cls: type, options: dict[str, Any]) -> dict[str, MethodSpec]:
             retries if own.get("max_task_retries") is None else own["max_task_retries"],
             opts.retry_on(own),
             pending,
+            opts.listed(own, listed),
         )
     return found
 
@@ -144,8 +147,11 @@ class ActorMethod:
         label = options.get("name")
         retries = spec.retries if options.get("max_task_retries") is None else options["max_task_retries"]
         retry_on = spec.retry_on if options.get("retry_exceptions") is None else opts.retry_on(options)
+        listed = opts.listed(options, spec.listed)
         work = Work(
-            id=work_id(handle._function, "method", self._name, sorted(values.items()), label, group, retries, retry_on),
+            id=work_id(
+                handle._function, "method", self._name, sorted(values.items()), label, group, retries, retry_on, listed
+            ),
             function=handle._function,
             name=label or f"{handle._class}.{self._name}",
             role="method",
@@ -154,6 +160,7 @@ class ActorMethod:
             group=group,
             retries=retries,
             retry_on=retry_on,
+            listed=listed,
             plain=_PLAIN.issuperset(options) and not (retries or retry_on) and returned.is_plain(values),
             **values,
         )

@@ -181,8 +181,8 @@ _COMMON: dict[str, Check] = {
     "placement_group": check_group,
     "placement_group_bundle_index": check_index,
     "placement_group_capture_child_tasks": _switch,
-    # Accepted and without a meaning here, so that scripts written for Ray run.
     "enable_task_events": _switch,
+    # Accepted and without a meaning here, so that scripts written for Ray run.
     "object_store_memory": _count,
     "_labels": _mapping,
     "_metadata": _mapping,
@@ -245,6 +245,12 @@ def check(role: str, options: Mapping[str, Any], later: bool = False) -> dict[st
             )
         found[name] = None if value is None else valid[name](name, value)
     return found
+
+
+def listed(options: Mapping[str, Any], otherwise: bool = True) -> bool:
+    """Whether the state API is to tell of it."""
+    wanted = options.get("enable_task_events")
+    return otherwise if wanted is None else bool(wanted)
 
 
 def retry_on(options: Mapping[str, Any]) -> bool | bytes:

@@ -39,7 +39,8 @@ class Kind(NamedTuple):
     restarts: int = 0
     retry_on: bool | bytes = False
     calls: int = 0
-    """See `engines.base.Work`."""
+    """See `engines.base.Work`; so is what follows."""
+    listed: bool = True
 
 
 class Run(NamedTuple):

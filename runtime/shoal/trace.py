@@ -33,6 +33,7 @@ class Span(NamedTuple):
     function: str
     phases: tuple[float, float] | None
     """When its arguments were there, and when its values were stored; None where nobody said."""
+    attempt: int = 0
 
 
 class History(NamedTuple):
@@ -87,7 +88,7 @@ class _Drawing:
         place = self._worker(row, start, end)
         worker = self._history.workers.get(row.worker or "", ("", 0, ""))
         who = {
-            "task_id": row.id, "job_id": span.job, "actor_id": row.actor, "attempt_number": 0,
+            "task_id": row.id, "job_id": span.job, "actor_id": row.actor, "attempt_number": span.attempt,
             "func_or_class_name": span.function,
         }  # fmt: skip
         about = {

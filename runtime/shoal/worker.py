@@ -227,7 +227,7 @@ class Worker:
         if ended.outcome != "retry" or kind.role != "method" or tries == run.retries:
             return False
         self._output.drain()
-        self.engine.link.report(("again", run.task))
+        self.engine.link.report(("again", run.task, ended.error))
         self.engine.link.flush()
         return True
 

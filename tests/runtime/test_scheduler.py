@@ -248,7 +248,7 @@ class World(RuleBasedStateMachine):
         if how == "retry" and self.submitted[task].role == "method" and record is not None:
             if record.retries and not record.cancelled:
                 self.starts[task] += 1
-                self.do(ev.Repeated(worker, task))  # in its place
+                self.do(ev.Repeated(worker, task, "ValueError"))  # in its place
                 return
         self.workers[worker].pop(0)
         cancelled = record is not None and record.cancelled

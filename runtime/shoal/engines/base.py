@@ -72,6 +72,8 @@ class Work:
     """Its own, laid over that of the process that submits it."""
     plain: bool = False
     """A task or method with no option beyond CPUs, crash retries and a number of values: it may go by a lane."""
+    listed: bool = True
+    """Whether the state API tells of it (`enable_task_events`)."""
 
     def kind(self) -> Kind:
         """What a worker needs of it."""
@@ -79,7 +81,7 @@ class Work:
         return Kind(
             self.function, self.name, self.role, self.returns, self.method, threads, self.retries,
             self.group, self.concurrency, self.yields, self.ahead, self.restarts, self.retry_on,
-            self.calls,
+            self.calls, self.listed,
         )  # fmt: skip
 
 

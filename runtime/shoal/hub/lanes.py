@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from shoal.failure import Failure
 from shoal.hub.peer import Peer
 from shoal.lane import lane_path
 from shoal.runs import Kind as WorkerKind
@@ -84,7 +85,8 @@ class Lanes:
         hub.schedule()  # its end may come with the same read
 
     def _on_told_done(
-        self, peer: Peer, task: bytes, outcome: str, values: list[Any], started: float, ended: float, error: str | None
+        self, peer: Peer, task: bytes, outcome: str, values: list[Any], started: float, ended: float,
+        failure: Failure | None,
     ) -> None:
         hub = self._hub
         hub.schedule()
@@ -92,7 +94,9 @@ class Lanes:
         if record is not None and record.lane:
             hub.values.update(zip(record.returns, values, strict=False))
             hub.recorder.timed(task, started, ended)
-            hub.happened(ev.ToldEnded(task, error))
+            if failure is not None:
+                hub.recorder.said(task, failure[1])
+            hub.happened(ev.ToldEnded(task, failure and failure[0]))
 
     def _on_closed(self, peer: Peer, lease: int) -> None:
         self._hub.happened(ev.LeaseClosed(peer.number, lease))
@@ -114,9 +118,9 @@ class Lanes:
     def _on_ran(self, peer: Peer, records: list[tuple[Any, ...]], unfinished: dict[Any, int]) -> None:
         kinds = self._hub.kinds
         recorder = self._hub.recorder
-        for task, kind, cell, actor, worker, submitted, started, ended, error in records:
+        for task, kind, cell, actor, worker, submitted, started, ended, failure in records:
             recorder.ran(
-                task, kinds[kind].name, cell, actor, worker, submitted, started, ended, error, kind, peer.number
+                task, kinds[kind].name, cell, actor, worker, submitted, started, ended, failure, kind, peer.number
             )
         recorder.unfinished(peer.number, {(cell, kinds[kind].name): n for (cell, kind), n in unfinished.items()})
 

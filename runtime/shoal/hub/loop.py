@@ -14,6 +14,7 @@ from typing import Any
 from shoal import runs, wire
 from shoal.config import LINGER_RESTART, Settings, spill_folder
 from shoal.exceptions import ClusterError
+from shoal.failure import Failure
 from shoal.hub import groups, nodes
 from shoal.hub.answers import Answers
 from shoal.hub.lanes import Lanes
@@ -97,7 +98,7 @@ class Hub:
         self.room = Room(self, spill_folder(settings, folder))
         self.hear(**self.room.handlers, create=self.names.create, namespace=self.names.use)
         self.hear(
-            again=lambda peer, task: self.happened(ev.Repeated(peer.number, task)),
+            again=self._repeats,
             returned=lambda peer, tasks: self.happened(ev.Returned(peer.number, tasks)),
             blocked=lambda peer: self.happened(ev.Blocked(peer.number)),
             unblocked=lambda peer: self.happened(ev.Unblocked(peer.number)),
@@ -114,6 +115,7 @@ class Hub:
             cmd.TakeBack: lambda c: self.tell(c.worker, ("take_back", c.tasks), urgent=True),
             cmd.AskStuck: lambda c: self.tell(c.worker, ("ask_stuck", c.round), urgent=True),
             cmd.TaskEnded: self._task_ended,
+            cmd.AttemptOver: self._attempt_over,
             cmd.Forget: self._forget,
             cmd.ActorChanged: lambda c: self.state.actor_changed(c.actor),
         }
@@ -448,7 +450,7 @@ class Hub:
         contained: tuple[tuple[bytes, ...], ...],
         started: float,
         ended: float,
-        error: str | None,
+        failure: Failure | None,
         phases: tuple[float, float] | None = None,
     ) -> None:
         for value in values:
@@ -462,7 +464,7 @@ class Hub:
             if worker is not None:
                 worker.over.discard(task)
             if outcome == "exit":
-                self._events.append(ev.Finished(peer.number, task, outcome, (), 0.0, error))
+                self._events.append(ev.Finished(peer.number, task, outcome, (), 0.0, failure and failure[1]))
             return
         objects = self.scheduler.objects.table
         for object_id, value in zip(record.returns, values, strict=False):
@@ -471,8 +473,18 @@ class Hub:
             else:  # a generator filled it, and failed later
                 self.memory.freed(value)
         self.recorder.timed(task, started, ended, phases)
+        error, said = failure or (None, "")
+        if outcome == "exit" or record.kind.role == "actor":
+            error = said or None  # which the actor's end is told with
+        if outcome == "exit":  # it did what it was to do, though its caller is told of the actor's end
+            self.recorder.ended(task, None, "", time.time())
+        self.recorder.said(task, said)
         sizes = tuple(map(made, values))
         self._events.append(ev.Finished(peer.number, task, outcome, contained, ended - started, error, sizes))
+
+    def _repeats(self, peer: Peer, task: bytes, failure: Failure) -> None:
+        self.recorder.said(task, failure[1])
+        self.post(ev.Repeated(peer.number, task, failure[0]))  # the next attempt's end may come with the same read
 
     def _on_cancel(self, peer: Peer, task: bytes, force: bool, recursive: bool) -> None:
         self._events.append(ev.Cancelled(task, force, recursive))
@@ -576,7 +588,10 @@ class Hub:
     def _forget(self, command: cmd.Forget) -> None:
         self.specs.pop(command.task, None)
 
+    def _attempt_over(self, command: cmd.AttemptOver) -> None:
+        self.recorder.repeated(command.task, command.error, command.said, command.at_once, time.time())
+
     def _task_ended(self, command: cmd.TaskEnded) -> None:
         if not command.keep:
             self.specs.pop(command.task, None)
-        self.recorder.ended(command.task, command.error, time.time())
+        self.recorder.ended(command.task, command.error, command.said, time.time())

@@ -35,6 +35,7 @@ class Outputs:
 
     def _call(self, peer: Peer, name: str) -> None:
         self._called[peer.number] = name
+        self._hub.state.called(peer.number, name)
 
     def died(self, number: int) -> None:
         self._called.pop(number, None)

@@ -7,9 +7,11 @@ Rows are bounded (the latest `KEPT`), counts are absolute and never dropped whil
 from __future__ import annotations
 
 import collections
+from collections.abc import Iterable
 from typing import Any
 
 from shoal import feed_rows as rows
+from shoal.failure import Failure, shortened
 from shoal.scheduler.state import Scheduler
 from shoal.scheduler.tables import ACTOR, ENDING, STARTING, Worker
 
@@ -18,19 +20,26 @@ CELLS = 2_000
 A_BATCH = 2_000
 """Task rows in one batch at most; the rest goes with the next, unless newer rows push them out everywhere."""
 
-_STATE, _WORKER, _STARTED, _ENDED, _ERROR = 3, 4, 8, 9, 10
+_STATE, _WORKER, _SUBMITTED, _STARTED, _ENDED, _ERROR = 3, 4, 7, 8, 9, 10
 
 Key = tuple[str | None, str]
 
 
 class Row(list[Any]):
-    """A task's row of the feed, and what the state API wants to know beside it."""
+    """A row of the feed, of one attempt at a task, and what the state API wants to know beside it."""
 
-    __slots__ = ("kind", "job", "phases")
+    __slots__ = ("attempt", "job", "kind", "phases", "said")
     kind: bytes
     job: int
     phases: tuple[float, float] | None
     """See `shoal.trace.Span`."""
+    attempt: int
+    said: str
+    """The text of the error that it ended with."""
+
+    def __init__(self, fields: Iterable[Any], kind: bytes, job: int, attempt: int = 0, said: str = "") -> None:
+        super().__init__(fields)
+        self.kind, self.job, self.phases, self.attempt, self.said = kind, job, None, attempt, said
 
 
 class Recorder:
@@ -46,6 +55,8 @@ class Recorder:
         self._running: dict[Key, int] = {}
         self._held: dict[int, dict[Key, int]] = {}
         self.watched = False
+        self.forgotten = 0
+        """Rows that are not remembered any more."""
 
     def submitted(
         self,
@@ -67,22 +78,28 @@ class Recorder:
             (
                 task.hex(), name, cell, state, None, actor.hex() if actor else None,
                 parent.hex() if parent else None, now, None, None, None,
-            )
+            ),
+            kind, job,
         )  # fmt: skip
-        row.kind, row.job, row.phases = kind, job, None
         self._live[task] = row
         self._count(task, row, 0)
 
     def kind_of(self, task: bytes) -> bytes:
         """The kind of a task that is remembered; empty where it is not."""
-        name = task.hex()
-        row = self._live.get(task) or next((row for row in reversed(self._history) if row[0] == name), None)
+        row = self._live.get(task) or self._last(task)
         return b"" if row is None else row.kind
+
+    def _last(self, task: bytes) -> Row | None:
+        """That of its latest attempt that is over."""
+        name = task.hex()
+        return next((row for row in reversed(self._history) if row[0] == name), None)
 
     def again(self, task: bytes, *told: Any) -> None:
         """A task that has ended runs once more: another row, the same task in the counts. `told`: see `submitted`."""
+        last = self._last(task)
         self.submitted(task, *told)
         row = self._live[task]
+        row.attempt = last.attempt + 1 if last is not None else 1
         counts = self._counts[row[2], row[1]]
         counts[1] = max(0, counts[1] - 1)
 
@@ -102,15 +119,33 @@ class Recorder:
             row[_STARTED], row[_ENDED] = started, ended
             row.phases = phases
 
-    def ended(self, task: bytes, error: str | None, now: float) -> None:
+    def said(self, task: bytes, text: str) -> None:
+        """What the error says in which the present attempt will have ended."""
+        row = self._live.get(task)
+        if row is not None:
+            row.said = text
+
+    def repeated(self, task: bytes, error: str, said: str, at_once: bool, now: float) -> None:
+        """An attempt has failed, and there is another: a row of its own, the same task in the counts."""
+        row = self._live.get(task)
+        if row is None:
+            return
+        again = Row(row, row.kind, row.job, row.attempt + 1)
+        again[_SUBMITTED], again[_ENDED] = now, None
+        if at_once:
+            again[_STARTED] = now
+        else:
+            again[_STATE], again[_WORKER], again[_STARTED] = rows.PENDING_NODE, None, None
+        self._live[task] = again
+        self._over(row, error, said, now)
+        if self.watched:
+            self._changed[task] = again
+
+    def ended(self, task: bytes, error: str | None, said: str, now: float) -> None:
         row = self._live.pop(task, None)
         if row is None:
             return
-        row[_STATE] = rows.FINISHED if error is None else rows.FAILED
-        row[_ERROR] = error
-        if row[_ENDED] is None:
-            row[_ENDED] = now
-        self._history.append(row)
+        self._over(row, error, said, now)
         key = (row[2], row[1])
         counts = self._counts.get(key)
         if counts is not None:
@@ -119,6 +154,19 @@ class Recorder:
         if self.watched:
             self._changed[task] = row
             self._changed_counts.add(key)
+
+    def _over(self, row: Row, error: str | None, said: str, now: float) -> None:
+        row[_STATE] = rows.FINISHED if error is None else rows.FAILED
+        row[_ERROR] = error
+        if said:
+            row.said = shortened(said)
+        if row[_ENDED] is None:
+            row[_ENDED] = now
+        self._remember(row)
+
+    def _remember(self, row: Row) -> None:
+        self.forgotten += len(self._history) == KEPT
+        self._history.append(row)
 
     def ran(
         self,
@@ -130,19 +178,20 @@ class Recorder:
         submitted: float,
         started: float,
         ended: float,
-        error: str | None,
+        failure: Failure | None,
         kind: bytes = b"",
         job: int = 0,
     ) -> None:
         """A task that went by a lane is over, and this is all that is ever said of it."""
+        error, said = failure or (None, "")
         row = Row(
             (
                 task.hex(), name, cell, rows.FINISHED if error is None else rows.FAILED, str(worker),
                 actor.hex() if actor else None, None, submitted, started, ended, error,
-            )
+            ),
+            kind, job, said=said,
         )  # fmt: skip
-        row.kind, row.job, row.phases = kind, job, None
-        self._history.append(row)
+        self._remember(row)
         self._count(task, row, 1 if error is None else 2)
 
     def _count(self, task: bytes, row: Row, which: int) -> None:

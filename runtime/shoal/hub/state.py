@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shoal import feed_rows as states
+from shoal.begun import BegunOf
 from shoal.exceptions import ClusterError
 from shoal.hub.logs import Logs
 from shoal.hub.memory import size_of
 from shoal.hub.recorder import Row
 from shoal.ids import JobID, task_of, worker_id
 from shoal.scheduler.resources import amounts
-from shoal.scheduler.tables import DEAD, PUSHED, QUEUED, STARTING, WAITING, Actor, Object, Shape, Worker
+from shoal.scheduler.tables import DEAD, QUEUED, STARTING, WAITING, Actor, Object, Shape, Task, Worker
 
 if TYPE_CHECKING:
     from shoal.hub.loop import Hub
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 KEPT = 1000
 """Dead workers and drivers that are remembered."""
 IP = "127.0.0.1"
+QUEUED_CALL = "PENDING_ACTOR_TASK_ORDERING_OR_CONCURRENCY"
 TYPES = {"task": "NORMAL_TASK", "actor": "ACTOR_CREATION_TASK", "method": "ACTOR_TASK"}
 ERRORS = {
     "TaskCancelledError": "TASK_CANCELLED",
@@ -38,6 +40,10 @@ ERRORS = {
     "ObjectLostError": "OBJECT_LOST",
     "OutOfMemoryError": "OUT_OF_MEMORY",
     "NodeDiedError": "NODE_DIED",
+    "TaskPlacementGroupRemoved": "TASK_PLACEMENT_GROUP_REMOVED",
+    "ActorPlacementGroupRemoved": "ACTOR_PLACEMENT_GROUP_REMOVED",
+    "OwnerDiedError": "OWNER_DIED",
+    "ObjectReconstructionFailedError": "OBJECT_UNRECONSTRUCTABLE",
     "RuntimeEnvSetupError": "RUNTIME_ENV_SETUP_FAILED",
     "TaskUnschedulableError": "TASK_UNSCHEDULABLE_ERROR",
     "ActorUnschedulableError": "ACTOR_UNSCHEDULABLE_ERROR",
@@ -63,8 +69,11 @@ class State:
         self._dead_workers: collections.deque[dict[str, Any]] = collections.deque(maxlen=KEPT)
         self._jobs: dict[int, dict[str, Any]] = {}
         self._actors: dict[bytes, Actor] = {}
+        self._called: dict[bytes, str] = {}
         self._ended: dict[int, tuple[int, str]] = {}
         """Process id and node of workers that are dead."""
+        self._pages: dict[int, BegunOf] = {}
+        """Of the workers that were looked at for the answer that is made."""
         self._rows: dict[str, Callable[[], Rows]] = {
             "tasks": self._tasks,
             "actors": self._actor_rows,
@@ -84,10 +93,13 @@ class State:
             **self.logs.questions,
         }
 
-    def rows(self, what: str, filters: Sequence[tuple[str, str, Any]], limit: int) -> tuple[int, list[dict[str, Any]]]:
-        """How many there are that pass the filters, and the first `limit` of them."""
+    def rows(
+        self, what: str, filters: Sequence[tuple[str, str, Any]], limit: int
+    ) -> tuple[int, int, list[dict[str, Any]]]:
+        """How many pass the filters, how many are known no more, and the first `limit` of those that pass."""
+        self._pages.clear()
         found = [row for row in self._rows[what]() if all(_passes(row, *f) for f in filters)]
-        return len(found), found[:limit]
+        return len(found), self._hub.recorder.forgotten if what == "tasks" else 0, found[:limit]
 
     # what the hub tells
 
@@ -134,6 +146,14 @@ class State:
             while len(self._actors) >= 10 * KEPT:
                 del self._actors[next(iter(self._actors))]
             self._actors[actor_id] = actor
+
+    def called(self, number: int, name: str) -> None:
+        """The actor in this process has words of its own for what it is."""
+        worker = self._hub.scheduler.workers.get(number)
+        if worker is not None and worker.actor is not None:
+            while len(self._called) >= 10 * KEPT:
+                del self._called[next(iter(self._called))]
+            self._called[worker.actor] = name
 
     def log(
         self, task: str | None, actor: str | None, pid: int | None, filename: str | None, suffix: str
@@ -205,7 +225,7 @@ class State:
             "actor": actor.id if actor is not None else None,
             "actor_name": actor.kind.actor_name if actor is not None else None,
             "namespace": self._hub.names.of(number, task_id),
-            "restarts": getattr(actor, "restarts", 0) if actor is not None else 0,
+            "restarts": actor.restarted if actor is not None else 0,
             "group": wish.group.hex() if wish is not None and wish.group else None,
             "captures": wish.capture if wish is not None else worker is None,
             "resources": _demand(worker.shape) if worker is not None else {},
@@ -215,8 +235,15 @@ class State:
     # tasks
 
     def _tasks(self) -> Rows:
+        """A row for each attempt, the latest of a task's first; the driver's own is not there, as it is none."""
+        attempts: dict[str, list[Row]] = {}
         for row in self._hub.recorder.rows():
-            yield self._task(row)
+            attempts.setdefault(row[0], []).append(row)
+        for rows in attempts.values():
+            for row in reversed(rows):
+                kind = self._hub.kinds.get(row.kind)
+                if kind is None or kind.listed:
+                    yield self._task(row)
 
     def _task(self, row: Row) -> dict[str, Any]:
         hexa, name, cell, state, worker, actor, parent, submitted, started, ended, error = row
@@ -227,22 +254,27 @@ class State:
         process = self._hub.scheduler.workers.get(number) if number is not None else None
         pid, node = self._whereabouts(number or 0)
         name = full_name(name, role)
-        if task is not None:
-            state = self._task_state(task.id, task.state, role, process)
+        if task is not None and ended is None:
+            state = self._task_state(task, process)
+            if started is None and state == states.RUNNING:
+                started = time.time()
+        said = row.said
+        if error == "TaskCancelledError" and self._outlived(row.job, ended):
+            error, said = "WorkerCrashedError", f"Job finishes (job_id={self.job(row.job)}) as driver exits."
         events = [{"state": states.PENDING_ARGS, "created_ms": _ms(submitted)}]
         if started is not None:
             events.append({"state": states.RUNNING, "created_ms": _ms(started)})
         if ended is not None:
             events.append({"state": state, "created_ms": _ms(ended)})
         return {
-            "task_id": hexa, "attempt_number": 0, "name": name, "state": state,
+            "task_id": hexa, "attempt_number": row.attempt, "name": name, "state": state,
             "job_id": self.job(row.job), "actor_id": actor, "type": TYPES[role],
             "func_or_class_name": full_name(kind.name, role) if kind is not None else name,
             "parent_task_id": parent or "", "node_id": node,
             "worker_id": self._id(number) if number is not None else None,
             "worker_pid": pid,
             "error_type": None if error is None else ERRORS.get(error, "TASK_EXECUTION_EXCEPTION"),
-            "error_message": error, "language": "PYTHON",
+            "error_message": (said or error) if error is not None else None, "language": "PYTHON",
             "required_resources": _demand(kind.shape) if kind is not None else {},
             "runtime_env_info": None, "events": events, "profiling_data": None,
             "placement_group_id": _group_of(kind), "creation_time_ms": _ms(submitted), "start_time_ms": _ms(started),
@@ -250,14 +282,36 @@ class State:
             "label_selector": {}, "fallback_strategy": None,
         }  # fmt: skip
 
-    def _task_state(self, task_id: bytes, state: str, role: str, worker: Worker | None) -> str:
-        if state == WAITING:
+    def _task_state(self, task: Task, worker: Worker | None) -> str:
+        """One that waits in `get` is RUNNING, as in Ray's lists; only Ray's metrics tell it from others."""
+        if task.state == WAITING:
             return states.PENDING_ARGS
-        if state == QUEUED:
-            return "PENDING_ACTOR_TASK_ORDERING_OR_CONCURRENCY" if role == "method" else states.PENDING_NODE
-        if state == PUSHED and worker is not None and next(iter(worker.running), None) == task_id:
-            return "RUNNING_IN_RAY_GET" if worker.blocked else states.RUNNING
-        return states.SUBMITTED
+        if task.state == QUEUED or worker is None:
+            return states.PENDING_NODE
+        number = worker.running.get(task.id, 0)
+        if number:
+            begun = number in self._page(worker)
+        else:
+            begun = next(iter(worker.running), None) == task.id
+        if begun:
+            return states.RUNNING
+        return QUEUED_CALL if task.kind.role == "method" else states.SUBMITTED
+
+    def _page(self, worker: Worker) -> BegunOf | frozenset[int]:
+        """Which calls a worker has begun, by now."""
+        process = self._hub.supervisor.processes.get(worker.id)
+        if process is None:
+            return frozenset()
+        page = self._pages.get(worker.id)
+        if page is None:
+            page = self._pages[worker.id] = self._hub.supervisor.begun(process)
+        return page
+
+    def _outlived(self, job: int, ended: float | None) -> bool:
+        """Whether it was its program's end that ended it."""
+        program = self._jobs.get(job)
+        over = program["end_time"] if program is not None else None
+        return over is not None and ended is not None and int(ended * 1000) >= over
 
     # actors
 
@@ -271,16 +325,16 @@ class State:
     def _actor(self, actor: Actor, state: str) -> dict[str, Any]:
         kind = actor.kind
         worker = self._hub.scheduler.workers.get(actor.worker) if actor.worker is not None else None
+        pid, node = self._whereabouts(actor.worker or 0)
         cause = None
         if state == DEAD:
             cause = {"actor_died_error_context": {"error_message": actor.reason, "actor_id": actor.id.hex()}}
         return {
             "actor_id": actor.id.hex(), "class_name": kind.name, "state": state, "job_id": self.job(actor.job),
-            "name": kind.actor_name, "node_id": worker.node.id if worker is not None else None,
-            "pid": self.pid(worker.id) if worker is not None else 0, "ray_namespace": actor.namespace,
+            "name": kind.actor_name, "node_id": node, "pid": pid or 0, "ray_namespace": actor.namespace,
             "serialized_runtime_env": self._env_text(worker), "required_resources": _demand(kind.held),
             "death_cause": cause, "is_detached": kind.detached, "placement_group_id": _group_of(kind),
-            "repr_name": "", "num_restarts": getattr(actor, "restarts", 0),
+            "repr_name": self._called.get(actor.id, ""), "num_restarts": actor.restarted,
             "num_restarts_due_to_lineage_reconstruction": 0, "num_restarts_due_to_node_preemption": 0,
             "call_site": actor.cell, "label_selector": {}, "fallback_strategy": None,
         }  # fmt: skip
@@ -300,7 +354,7 @@ class State:
                 status = states.FAILED if record.failed else states.FINISHED
             elif task is not None:
                 process = self._hub.scheduler.workers.get(task.worker) if task.worker is not None else None
-                status = self._task_state(task.id, task.state, task.kind.role, process)
+                status = self._task_state(task, process)
             owner = record.owner if record.owner >= 0 or record.owner in self._jobs else None
             if owner is None:
                 owner = next(iter(record.holders), 0)

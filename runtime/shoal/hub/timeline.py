@@ -31,7 +31,7 @@ class Timeline:
             task = TaskRow(*row)
             function = full_name(kind.name if kind is not None else task.name, role)
             named = task._replace(name=full_name(task.name, role))
-            spans.append(Span(list(named), state.job(row.job), function, row.phases))
+            spans.append(Span(list(named), state.job(row.job), function, row.phases, row.attempt))
             if task.worker is not None and task.worker not in workers:
                 workers[task.worker] = state.worker(int(task.worker))
             if task.actor is not None and task.actor not in actors:

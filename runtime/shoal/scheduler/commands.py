@@ -134,7 +134,8 @@ class Taken(NamedTuple):
 
 
 class TaskEnded(NamedTuple):
-    """A task is over, for the books: `error` is None, or the class name of what it ended with.
+    """A task is over, for the books: `error` is None, or the class name of what it ended with, and `said` its message
+    where the scheduler made it.
 
     What it was submitted with is needed no more, unless `keep`: then `Forget` says so.
     """
@@ -142,6 +143,16 @@ class TaskEnded(NamedTuple):
     task: bytes
     error: str | None
     keep: bool = False
+    said: str = ""
+
+
+class AttemptOver(NamedTuple):
+    """A task has failed, for the books, and runs again; where it does so `at_once`, on the same worker."""
+
+    task: bytes
+    error: str
+    said: str = ""
+    at_once: bool = False
 
 
 class Forget(NamedTuple):
@@ -233,6 +244,7 @@ Command = (
     | EndStream
     | Taken
     | TaskEnded
+    | AttemptOver
     | Forget
     | ActorChanged
     | GroupPlaced

@@ -93,6 +93,7 @@ class Repeated(NamedTuple):
 
     worker: int
     task: bytes
+    error: str
 
 
 class Yielded(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from shoal.scheduler import events as ev
-from shoal.scheduler.commands import ActorChanged, Forget, KillWorker, StopWorker
+from shoal.scheduler.commands import ActorChanged, AttemptOver, Forget, KillWorker, StopWorker
 from shoal.scheduler.tables import ACTOR, ALIVE, DEAD, QUEUED, RESTARTING, WAITING, Actor, Object, Task, Worker
 
 if TYPE_CHECKING:
@@ -143,6 +143,7 @@ class ActorLives:
         worker, task = self._scheduler.workers.get(e.worker), self._scheduler.tasks.get(e.task)
         if worker is not None and task is not None and task.id in worker.running:
             task.retries -= task.retries > 0
+            self._out.append(AttemptOver(task.id, e.error, at_once=True))
 
     def pending(self, actor_id: bytes, client: int) -> int:
         """How many calls of this caller are not done."""
@@ -162,6 +163,7 @@ class ActorLives:
             self.end(actor, f"its {how} has died{again}: {reason}", None)
             return
         actor.restarts -= actor.restarts > 0
+        actor.restarted += 1
         actor.state, actor.worker = RESTARTING, None
         self._scheduler.places.creator_ended(actor.id)
         creation = actor.creation
@@ -225,6 +227,7 @@ class ActorLives:
             )  # fmt: skip
         else:
             task.retries -= task.retries > 0
+            self._out.append(AttemptOver(task.id, "ActorUnavailableError", obituary(actor, reason)))
             return True
         return False
 

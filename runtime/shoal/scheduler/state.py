@@ -14,7 +14,7 @@ from shoal import ids
 from shoal.scheduler import events as ev
 from shoal.scheduler.actors import Actors
 from shoal.scheduler.cancels import Cancels
-from shoal.scheduler.commands import Command, CopyError, Deliver, Fail, Free, KillWorker, TaskEnded
+from shoal.scheduler.commands import AttemptOver, Command, CopyError, Deliver, Fail, Free, KillWorker, TaskEnded
 from shoal.scheduler.lanes import Lanes
 from shoal.scheduler.lineage import Lineage
 from shoal.scheduler.lives import ActorLives
@@ -32,6 +32,13 @@ LOG = 4096
 
 LINEAGE = 256 << 20
 """Bytes of what is kept of tasks that may have to run again."""
+
+
+def died(error: str) -> str:
+    """How the process or node of a task has ended, by the error that the task fails with."""
+    if error == "NodeDiedError":
+        return "The node that ran this task is gone"
+    return "The worker died unexpectedly while executing this task"
 
 
 class Scheduler:
@@ -331,13 +338,11 @@ class Scheduler:
             self.fail_cancelled(task)
         elif started and task.retries == 0:
             again = f" after {task.kind.retries} retries" if task.kind.retries > 0 else ""
-            words = "The worker died unexpectedly while executing this task"
-            if error == "NodeDiedError":
-                words = "The node that ran this task is gone"
-            self.fail(task, error, f"{task.kind.name}(): {words}{again}: {reason}")
+            self.fail(task, error, f"{task.kind.name}(): {died(error)}{again}: {reason}")
         else:
-            if started and task.retries > 0:
-                task.retries -= 1
+            if started:
+                task.retries -= task.retries > 0
+                self.out.append(AttemptOver(task.id, error, f"{task.kind.name}(): {died(error)}: {reason}"))
             self.requeue(task)
 
     def requeue(self, task: Task) -> None:
@@ -368,11 +373,11 @@ class Scheduler:
                 self.fail_cancelled(task)
             elif e.outcome == "exit":
                 self.lives.exited(task, worker, e.error or "it ended itself")
-            elif e.outcome != "retry" or not self._repeat(task):
+            elif e.outcome != "retry" or not self._repeat(task, e.error or ""):
                 self.settle(task, e.contained, e.error, e.made, worker.node)
         self.placement.after_task(worker, task)
 
-    def _repeat(self, task: Task) -> bool:
+    def _repeat(self, task: Task, error: str) -> bool:
         """Have a task that raised run again; False when its retries are used up."""
         if task.cancelled:
             self.fail_cancelled(task)
@@ -380,6 +385,7 @@ class Scheduler:
         if task.retries == 0 or task.kind.role == "method":
             return False
         task.retries -= task.retries > 0
+        self.out.append(AttemptOver(task.id, error))
         if not self.lineage.hold_back(task):
             self.placement.enqueue(task)
         return True
@@ -399,15 +405,16 @@ class Scheduler:
         error: str | None,
         made: tuple[ev.Made, ...] = (),
         node: Node | None = None,
+        said: str = "",
     ) -> None:
         """The task is over and its values, made on a node, are known; what waited for them goes on or fails."""
-        failed = self._settle(task, tuple(contained), error, made, node)
+        failed = self._settle(task, tuple(contained), error, made, node, said)
         while failed:
             failed += self._settle(failed.pop(), (), error, (), None)
 
     def _settle(
         self, task: Task, contained: tuple[tuple[bytes, ...], ...], error: str | None, made: tuple[ev.Made, ...],
-        node: Node | None,
+        node: Node | None, said: str = "",
     ) -> list[Task]:  # fmt: skip
         """Returns the tasks that fail with it."""
         failed: list[Task] = []
@@ -415,7 +422,7 @@ class Scheduler:
             return failed
         stored = self.lineage.concerns(task, made)
         keep = stored and self.lineage.keeps(task, error)
-        self._forget(task, error, keep)
+        self._forget(task, error, keep, said)
         self.streams.end(task, error is not None, contained[0] if contained else ())
         for i, object_id in enumerate(task.returns):
             if error is None and i >= len(made) and self.objects.is_gone(object_id):
@@ -458,9 +465,9 @@ class Scheduler:
         for waiter in self._wake(object_id, (), error):
             self.settle(waiter, (), error)
 
-    def _forget(self, task: Task, error: str | None, keep: bool) -> None:
+    def _forget(self, task: Task, error: str | None, keep: bool, said: str) -> None:
         self.tasks.pop(task.id, None)
-        self.out.append(TaskEnded(task.id, error, keep or task.kind.role == "actor"))
+        self.out.append(TaskEnded(task.id, error, keep or task.kind.role == "actor", said))
         self.lanes.forgotten(task)
         if task.cell is not None:
             members = self.cells.get(task.cell)
@@ -477,7 +484,7 @@ class Scheduler:
             self.lives.creation_failed(task, message, error)
         else:
             self.out.append(Fail(self.objects.unready(task.returns), error, message, about))
-        self.settle(task, (), error)
+        self.settle(task, (), error, said=message)
 
     def fail_like(self, task: Task, argument: bytes) -> None:
         """End it with the error that an argument of it has."""

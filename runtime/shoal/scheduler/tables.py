@@ -197,6 +197,8 @@ class Actor:
     home: str = ""
     """The namespace of the program that made it, and so of what it does itself."""
     born: bool = False
+    restarted: int = 0
+    """How often it was made anew."""
     arguments_kept: bool = True
     state: str = PENDING_CREATION
     worker: int | None = None

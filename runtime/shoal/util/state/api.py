@@ -1,7 +1,9 @@
 """List, look up and sum up what is on the cluster.
 
 Every list takes `filters` [(field, "=" or "!=", value)], `limit`, and `detail` for the fields that are told on demand
-only; `address` and `timeout` are as in Ray. Tasks that ended are known while they are among the latest 10,000.
+only; `address` and `timeout` are as in Ray. Each attempt at a task is a row. Those that ended are known while they are
+among the latest 10,000: where some are not any more, RayStateApiException is raised unless
+`raise_on_missing_output=False` (`_explain` warns then).
 """
 
 from __future__ import annotations
@@ -35,6 +37,10 @@ from shoal.util.state.exception import RayStateApiException
 
 Filters = Sequence[tuple[str, str, Any]] | None
 S = TypeVar("S", bound=StateSchema)
+KEPT = 10_000
+"""Rows of what ended that a cluster remembers."""
+MOST_OF_ONE = 100
+"""Rows of one thing that `get` looks at."""
 
 _ID = {
     StateResource.TASKS: "task_id",
@@ -59,7 +65,7 @@ class StateApiClient:
     ) -> list[Any]:  # fmt: skip
         """Rows of one kind, in the order of their coming."""
         schema = SCHEMAS[resource]
-        filters = [tuple(f) for f in options.filters or ()]
+        filters = [(key.lower(), predicate, value) for key, predicate, value in options.filters or ()]
         for key, _, _ in filters:
             if key not in schema.filterable_columns():
                 raise RayStateApiException(
@@ -71,7 +77,10 @@ class StateApiClient:
                 f"Given limit {options.limit} exceeds the supported limit {RAY_MAX_LIMIT_FROM_API_SERVER}. "
                 "Use a lower limit, or set the filters."
             )
-        total, rows = engine().query("state", resource.value, filters, options.limit)
+        if options.has_conflicting_filters():
+            return []
+        total, missing, rows = engine().query("state", resource.value, filters, options.limit)
+        _tell_of_missing(resource, missing, raise_on_missing_output, _explain)
         if total > len(rows) and _explain:
             warnings.warn(f"{len(rows)} of {total} {resource.value} are returned: raise the limit", stacklevel=3)
         return [schema.of(row, options.detail) for row in rows]
@@ -79,18 +88,29 @@ class StateApiClient:
     def get(
         self, resource: StateResource, id: str, options: GetApiOptions | None = None, _explain: bool = False
     ) -> Any:
-        """The row of that id with all details; None where there is none. Of objects all rows, as in Ray."""
-        found = self.list(resource, ListApiOptions(limit=10, detail=True, filters=[(_ID[resource], "=", id)]))
-        if resource is StateResource.OBJECTS:
+        """The row of that id with all details; None where there is none.
+
+        As in Ray all rows of an object, and of a task all attempts where there were several.
+        """
+        rows = ListApiOptions(limit=MOST_OF_ONE, detail=True, filters=[(_ID[resource], "=", id)])
+        found = self.list(resource, rows, raise_on_missing_output=False)
+        if resource is StateResource.OBJECTS or resource is StateResource.TASKS and len(found) > 1:
             return found
         return found[0] if found else None
 
 
-def _list(
-    resource: StateResource, cls: type[S], filters: Filters, limit: int, timeout: int, detail: bool
-) -> list[S]:
-    options = ListApiOptions(limit=limit, timeout=timeout, detail=detail, filters=list(filters or ()))
-    return cast("list[S]", StateApiClient().list(resource, options))
+def _tell_of_missing(resource: StateResource, missing: int, raising: bool, explain: bool) -> None:
+    if not missing:
+        return
+    what = f"Failed to retrieve all {resource.value}: {missing} that ended are remembered no more (> {KEPT} of them)."
+    if raising:
+        raise RayStateApiException(f"{what} raise_on_missing_output=False has those that are known returned")
+    if explain:
+        warnings.warn(what, stacklevel=4)
+
+
+def _list(resource: StateResource, cls: type[S], options: ListApiOptions, raising: bool, explain: bool) -> list[S]:
+    return cast("list[S]", StateApiClient().list(resource, options, raising, explain))
 
 
 def list_tasks(
@@ -99,7 +119,8 @@ def list_tasks(
     _explain: bool = False,
 ) -> list[TaskState]:  # fmt: skip
     """Tasks, creations of actors and their calls."""
-    return _list(StateResource.TASKS, TaskState, filters, limit, timeout, detail)
+    options = ListApiOptions(limit, timeout, detail, list(filters or ()))
+    return _list(StateResource.TASKS, TaskState, options, raise_on_missing_output, _explain)
 
 
 def list_actors(
@@ -108,7 +129,8 @@ def list_actors(
     _explain: bool = False,
 ) -> list[ActorState]:  # fmt: skip
     """Actors, dead ones too."""
-    return _list(StateResource.ACTORS, ActorState, filters, limit, timeout, detail)
+    options = ListApiOptions(limit, timeout, detail, list(filters or ()))
+    return _list(StateResource.ACTORS, ActorState, options, raise_on_missing_output, _explain)
 
 
 def list_objects(
@@ -117,7 +139,8 @@ def list_objects(
     _explain: bool = False,
 ) -> list[ObjectState]:  # fmt: skip
     """Objects that somebody can reach."""
-    return _list(StateResource.OBJECTS, ObjectState, filters, limit, timeout, detail)
+    options = ListApiOptions(limit, timeout, detail, list(filters or ()))
+    return _list(StateResource.OBJECTS, ObjectState, options, raise_on_missing_output, _explain)
 
 
 def list_nodes(
@@ -126,7 +149,8 @@ def list_nodes(
     _explain: bool = False,
 ) -> list[NodeState]:  # fmt: skip
     """Nodes, dead ones too."""
-    return _list(StateResource.NODES, NodeState, filters, limit, timeout, detail)
+    options = ListApiOptions(limit, timeout, detail, list(filters or ()))
+    return _list(StateResource.NODES, NodeState, options, raise_on_missing_output, _explain)
 
 
 def list_workers(
@@ -135,7 +159,8 @@ def list_workers(
     _explain: bool = False,
 ) -> list[WorkerState]:  # fmt: skip
     """Worker processes and drivers; the latest of the dead as well."""
-    return _list(StateResource.WORKERS, WorkerState, filters, limit, timeout, detail)
+    options = ListApiOptions(limit, timeout, detail, list(filters or ()))
+    return _list(StateResource.WORKERS, WorkerState, options, raise_on_missing_output, _explain)
 
 
 def list_jobs(
@@ -144,7 +169,8 @@ def list_jobs(
     _explain: bool = False,
 ) -> list[JobState]:  # fmt: skip
     """Programs that use the cluster, or did."""
-    return _list(StateResource.JOBS, JobState, filters, limit, timeout, detail)
+    options = ListApiOptions(limit, timeout, detail, list(filters or ()))
+    return _list(StateResource.JOBS, JobState, options, raise_on_missing_output, _explain)
 
 
 def list_placement_groups(
@@ -153,7 +179,8 @@ def list_placement_groups(
     _explain: bool = False,
 ) -> list[PlacementGroupState]:  # fmt: skip
     """Placement groups."""
-    return _list(StateResource.PLACEMENT_GROUPS, PlacementGroupState, filters, limit, timeout, detail)
+    options = ListApiOptions(limit, timeout, detail, list(filters or ()))
+    return _list(StateResource.PLACEMENT_GROUPS, PlacementGroupState, options, raise_on_missing_output, _explain)
 
 
 def list_runtime_envs(
@@ -162,7 +189,8 @@ def list_runtime_envs(
     _explain: bool = False,
 ) -> list[RuntimeEnvState]:  # fmt: skip
     """Runtime environments that were set up, or could not be."""
-    return _list(StateResource.RUNTIME_ENVS, RuntimeEnvState, filters, limit, timeout, detail)
+    options = ListApiOptions(limit, timeout, detail, list(filters or ()))
+    return _list(StateResource.RUNTIME_ENVS, RuntimeEnvState, options, raise_on_missing_output, _explain)
 
 
 def list_cluster_events(
@@ -180,9 +208,9 @@ def _get(resource: StateResource, id: str) -> Any:
 
 def get_task(
     id: Any, address: str | None = None, timeout: int = DEFAULT_RPC_TIMEOUT, _explain: bool = False
-) -> TaskState | None:
-    """The task of that id, or of a ref that it returns."""
-    return cast("TaskState | None", _get(StateResource.TASKS, id if isinstance(id, str) else id.task_id().hex()))
+) -> Any:
+    """The TaskState of that id, or of a ref that it returns; a list of them where it was attempted several times."""
+    return _get(StateResource.TASKS, id if isinstance(id, str) else id.task_id().hex())
 
 
 def get_actor(
@@ -230,9 +258,12 @@ def get_objects(
 # summaries
 
 
-def _all(resource: StateResource) -> tuple[int, list[dict[str, Any]]]:
-    found: tuple[int, list[dict[str, Any]]] = engine().query("state", resource.value, [], RAY_MAX_LIMIT_FROM_API_SERVER)
-    return found
+def _all(resource: StateResource, raising: bool, explain: bool) -> tuple[int, list[dict[str, Any]]]:
+    found: tuple[int, int, list[dict[str, Any]]]
+    found = engine().query("state", resource.value, [], RAY_MAX_LIMIT_FROM_API_SERVER)
+    total, missing, rows = found
+    _tell_of_missing(resource, missing, raising, explain)
+    return total, rows
 
 
 def summarize_tasks(
@@ -242,7 +273,7 @@ def summarize_tasks(
     """How many tasks of each name are in which state."""
     summary: dict[str, dict[str, Any]] = {}
     totals = {"NORMAL_TASK": 0, "ACTOR_TASK": 0, "ACTOR_CREATION_TASK": 0}
-    for row in _all(StateResource.TASKS)[1]:
+    for row in _all(StateResource.TASKS, raise_on_missing_output, _explain)[1]:
         one = summary.setdefault(
             row["name"], {"func_or_class_name": row["name"], "type": row["type"], "state_counts": {}}
         )
@@ -262,7 +293,7 @@ def summarize_actors(
 ) -> dict[str, Any]:  # fmt: skip
     """How many actors of each class are in which state."""
     summary: dict[str, dict[str, Any]] = {}
-    total, rows = _all(StateResource.ACTORS)
+    total, rows = _all(StateResource.ACTORS, raise_on_missing_output, _explain)
     for row in rows:
         one = summary.setdefault(row["class_name"], {"class_name": row["class_name"], "state_counts": {}})
         one["state_counts"][row["state"]] = one["state_counts"].get(row["state"], 0) + 1
@@ -275,7 +306,7 @@ def summarize_objects(
 ) -> dict[str, Any]:  # fmt: skip
     """How many objects there are, how large, and what refers to them."""
     summary: dict[str, dict[str, Any]] = {}
-    total, rows = _all(StateResource.OBJECTS)
+    total, rows = _all(StateResource.OBJECTS, raise_on_missing_output, _explain)
     size = 0.0
     for row in rows:
         megabytes = max(0, row["object_size"]) / 2**20

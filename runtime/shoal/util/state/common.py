@@ -308,6 +308,21 @@ class ListApiOptions:
                 )
 
 
+    def has_conflicting_filters(self) -> bool:
+        """Whether two of them ask one field for two values: nothing can pass."""
+        wanted: dict[str, str] = {}
+        return any(
+            wanted.setdefault(key.lower(), str(value).lower()) != str(value).lower()
+            for key, predicate, value in self.filters or ()
+            if predicate == "="
+        )
+
+
+@dataclass
+class SummaryApiOptions:
+    timeout: int = DEFAULT_RPC_TIMEOUT
+
+
 @dataclass
 class GetApiOptions:
     timeout: int = DEFAULT_RPC_TIMEOUT
