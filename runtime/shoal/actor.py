@@ -18,7 +18,8 @@ ActorProxy = ActorHandle
 def exit_actor() -> NoReturn:
     """End the actor whose code calls this, from its constructor or a method; it is not made anew.
 
-    The call that it is in, and all that wait, raise ActorDiedError. Raises TypeError outside of actors.
+    The call that it is in, and all that wait, raise ActorDiedError. Other calls that run at this moment are done to
+    their end, and the process ends after the last of them, or by `kill`. Raises TypeError outside of actors.
     """
     if not _is_actor(context.get_task()):
         raise ShoalTypeError(

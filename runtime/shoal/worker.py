@@ -91,6 +91,7 @@ class Worker:
         self._running: bytes | None = None
         self._interrupted: bytes | None = None
         self._ending = False
+        self._leaving = False
         self._sent_at = 0.0
         self._main = threading.get_ident()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -155,6 +156,9 @@ class Worker:
                     run = self._queue.popleft()
                     kind = self._kinds[run.kind]
                     handed = self._groups is not None and self._groups.has(kind.group) and kind.role == "method"
+                    if handed and self._leaving:
+                        link.report(("returned", (run.task,)))
+                        continue
                     if handed:
                         self._handed[run.task] = kind.group
                     else:
@@ -244,10 +248,25 @@ class Worker:
         if run.lane is not None:
             self._incoming.reported(run)
         if ended.outcome == "exit":
-            self.engine.link.flush()
-            with self._lock:  # what waits here fails: the hub has ended the actor
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """The actor has left: what waits here fails. The hub knows, and says when the last of what runs has ended."""
+        link = self.engine.link
+        link.flush()
+        with self._lock:
+            if self._groups is None:
                 self._queue.clear()
                 self._ending = True
+                return
+            self._leaving = True
+            waiting = [run.task for run in self._queue]
+            waiting += [task for task, group in self._handed.items() if group is not None]
+            self._queue.clear()
+            for task in waiting:
+                self._handed.pop(task, None)
+        link.report(("returned", tuple(waiting)))
+        link.flush()
 
     def _report(self, run: Run, kind: Kind, ended: Ended, at_once: bool) -> None:
         """By its lane if it came by one and the hub need not know of it; what it printed is on its way already."""

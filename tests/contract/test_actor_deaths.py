@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 import shoal
 from shoal.actor import exit_actor
 from shoal.exceptions import ActorDiedError, WorkerCrashedError
+from shoal.util.state import list_tasks
 
 # mypy: disable-error-code="attr-defined,no-any-return"
 # To a type checker a decorated class stays the class.
@@ -136,3 +139,73 @@ def test_force_is_not_for_actors_calls() -> None:
 def test_leaving_is_for_the_code_of_actors() -> None:
     with pytest.raises(TypeError, match="exit_actor API is called on a non-actor worker"):
         exit_actor()
+
+
+@pytest.mark.needs_processes
+@pytest.mark.filterwarnings("ignore:.*stays pending")
+@pytest.mark.parametrize("maker", ["actor", "task"])
+def test_what_a_process_that_crashed_had_submitted_ends_unless_others_want_it(maker: str, tmp_path: Path) -> None:
+    """Ray ends the work of an owner that died; here a value that somebody else waits for is still made."""
+
+    @shoal.remote(num_cpus=0)
+    def child(name: str) -> str:
+        (tmp_path / name).touch()
+        await_file("go")
+        return name
+
+    @shoal.remote(num_cpus=0)
+    class Keeper:
+        def keep(self, refs: list[Any]) -> None:
+            self.refs = refs
+
+        def kept(self) -> Any:
+            return shoal.get(self.refs[0])
+
+    def await_file(name: str) -> None:
+        while not (tmp_path / name).exists():
+            time.sleep(0.01)
+
+    def make(keeper: Any) -> None:
+        running, kept = [child.options(name=name).remote(name) for name in ("running", "kept")]
+        queued = child.options(name="queued", resources={"nowhere": 1}).remote("queued")
+        shoal.get(keeper.keep.remote([kept]))
+        await_file("running")
+        os._exit(len((running, queued)))
+
+    class Maker:
+        def make(self, keeper: Any) -> None:
+            make(keeper)
+
+    keeper = Keeper.remote()
+    if maker == "task":
+        with pytest.raises(WorkerCrashedError):
+            shoal.get(shoal.remote(num_cpus=0, max_retries=0)(make).remote(keeper))
+    else:
+        actor = shoal.remote(Maker).remote()
+        with pytest.raises(ActorDiedError):
+            shoal.get(actor.make.remote(keeper))
+    end = time.monotonic() + 30
+    while len([t for t in list_tasks(filters=[("state", "=", "FAILED")]) if t.name in ("running", "queued")]) < 2:
+        assert time.monotonic() < end
+    (tmp_path / "go").touch()
+    assert shoal.get(keeper.kept.remote(), timeout=30) == "kept"
+
+
+@pytest.mark.needs_processes
+def test_what_an_actor_that_leaves_had_submitted_is_done_to_its_end(tmp_path: Path) -> None:
+    @shoal.remote(num_cpus=0)
+    def child() -> None:
+        while not (tmp_path / "go").exists():
+            time.sleep(0.01)
+        (tmp_path / "done").touch()
+
+    class Leaver:
+        def make(self) -> None:
+            self.child = child.remote()
+            exit_actor()
+
+    assert "called exit_actor()" in why(shoal.remote(Leaver).remote().make.remote)
+    (tmp_path / "go").touch()
+    end = time.monotonic() + 30
+    while not (tmp_path / "done").exists():
+        assert time.monotonic() < end

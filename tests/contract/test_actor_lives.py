@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -69,11 +70,65 @@ def test_an_actor_is_made_anew_as_often_as_max_restarts_says(engine: Any) -> Non
 
 
 @pytest.mark.needs_processes
-def test_a_call_in_flight_fails_and_says_that_its_actor_comes_back(engine: Any, tmp_path: Path) -> None:
+def test_calls_in_flight_fail_and_say_that_their_actor_comes_back(engine: Any, tmp_path: Path) -> None:
     actor = shoal.remote(max_restarts=-1)(Counter).remote()
-    with pytest.raises(ActorUnavailableError, match="max_task_retries"):
-        shoal.get(actor.die_once.remote(str(tmp_path / "mark")), timeout=PATIENCE)
+    refs = [actor.die_once.remote(str(tmp_path / "mark")), actor.increase.remote(), actor.increase.remote()]
+    for ref in refs:  # the others had not begun: without retries that makes no difference
+        with pytest.raises(ActorUnavailableError, match="max_task_retries"):
+            shoal.get(ref, timeout=PATIENCE)
+    once_again(actor)
     assert shoal.get(actor.increase.remote(), timeout=PATIENCE) == 1
+
+
+@pytest.mark.needs_processes
+def test_only_calls_with_retries_wait_for_an_actor_that_is_restarting(engine: Any, tmp_path: Path) -> None:
+    class Slow(Counter):
+        def __init__(self) -> None:
+            super().__init__()
+            begun.touch()
+            self.wait_for(str(mark))
+
+    begun, mark = tmp_path / "begun", tmp_path / "mark"
+    actor = shoal.remote(max_restarts=1)(Slow).remote()
+    first = actor.increase.remote()  # waits, as each does while an actor is made for the first time
+    mark.touch()
+    assert shoal.get(first, timeout=PATIENCE) == 1
+    mark.unlink()
+    begun.unlink()
+    os.kill(shoal.get(actor.pid.remote()), signal.SIGKILL)
+    Counter().wait_for(str(begun))
+    patient = actor.increase.options(max_task_retries=-1).remote()
+    with pytest.raises(ActorUnavailableError, match="The actor is restarting"):
+        shoal.get(actor.increase.remote(), timeout=PATIENCE)
+    mark.touch()
+    assert shoal.get(patient, timeout=PATIENCE) == 1
+    assert shoal.get(actor.increase.remote(), timeout=PATIENCE) == 2
+
+
+@pytest.mark.needs_processes
+def test_a_kill_that_restarts_an_actor_that_is_being_made_costs_a_restart(engine: Any, tmp_path: Path) -> None:
+    class Slow(Counter):
+        def __init__(self) -> None:
+            super().__init__()
+            Path(tmp_path, str(len(os.listdir(tmp_path)))).touch()
+            self.wait_for(str(tmp_path / "go"))
+
+    actor = shoal.remote(max_restarts=1)(Slow).remote()
+    for times in (1, 2):
+        Counter().wait_for(str(tmp_path / str(times - 1)))
+        shoal.kill(actor, no_restart=False)
+    with pytest.raises(ActorDiedError, match="killed"):
+        shoal.get(actor.pid.remote(), timeout=PATIENCE)
+
+
+@pytest.mark.needs_processes
+@pytest.mark.filterwarnings("ignore:.*stays pending")
+def test_a_kill_of_an_actor_that_waits_for_its_place_costs_a_restart(engine: Any) -> None:
+    actor = shoal.remote(max_restarts=1, resources={"nowhere": 1})(Counter).remote()
+    shoal.kill(actor, no_restart=False)
+    shoal.kill(actor, no_restart=False)
+    with pytest.raises(ActorDiedError, match="killed"):
+        shoal.get(actor.pid.remote(), timeout=PATIENCE)
 
 
 @pytest.mark.needs_processes
@@ -220,6 +275,49 @@ def test_exit_actor_ends_it_for_good(engine: Any) -> None:
             shoal.get(ref, timeout=PATIENCE)
     with pytest.raises(ActorDiedError, match="exit_actor"):
         shoal.get(actor.stay.remote(), timeout=PATIENCE)
+
+
+@pytest.mark.needs_processes
+@pytest.mark.parametrize("how", ["threads", "async"])
+def test_what_runs_when_a_concurrent_actor_leaves_is_done_to_its_end(engine: Any, tmp_path: Path, how: str) -> None:
+    class Threads:
+        def run(self, name: str) -> str:
+            Path(tmp_path, name).touch()
+            Counter().wait_for(str(tmp_path / "go"))
+            return name
+
+        def leave(self) -> None:
+            exit_actor()
+
+    class Async:
+        async def run(self, name: str) -> str:
+            Path(tmp_path, name).touch()
+            while not (tmp_path / "go").exists():
+                await asyncio.sleep(0.01)
+            return name
+
+        async def leave(self) -> None:
+            exit_actor()
+
+    cls: Any = shoal.remote(Async if how == "async" else Threads)
+    for end in ("go", "kill"):
+        actor = cls.options(max_concurrency=2).remote()
+        running = actor.run.remote("running" + end)
+        Counter().wait_for(str(tmp_path / ("running" + end)))
+        leaving = actor.leave.remote()
+        queued = [actor.run.remote("queued") for _ in range(20)]
+        for ref in (leaving, *queued, actor.run.remote("late")):
+            with pytest.raises(ActorDiedError, match="exit_actor"):
+                shoal.get(ref, timeout=PATIENCE)
+        if end == "kill":
+            shoal.kill(actor)
+            with pytest.raises(ActorDiedError, match="exit_actor"):
+                shoal.get(running, timeout=PATIENCE)
+        else:
+            (tmp_path / "go").touch()
+            assert shoal.get(running, timeout=PATIENCE) == "runninggo"
+            (tmp_path / "go").unlink()
+    assert not (tmp_path / "late").exists()
 
 
 @pytest.mark.needs_processes

@@ -119,8 +119,16 @@ class ActorLives:
             task.holds = (*task.holds, actor.id)
             self._actors.enqueue(actor, task)
             if not task.missing:
-                task.state = QUEUED
-                self.send_calls(actor)
+                self.proceed(task)
+
+    def proceed(self, task: Task) -> None:
+        """A call has its arguments: it goes when its turn comes. Without retries it does not wait for a restart."""
+        actor = self.of(task)
+        task.state = QUEUED
+        if actor is not None and actor.state == RESTARTING and not task.kind.retries:
+            self._unavailable(task, actor, "The actor is restarting, and the call was not made")
+        else:
+            self.send_calls(actor)
 
     def _refuse(self, task: Task, actor: bytes, error: str, reason: str) -> None:
         told = obituary(self._actors.table.get(actor), reason)
@@ -173,12 +181,6 @@ class ActorLives:
         self._scheduler.requeue(creation)
         self._out.append(ActorChanged(actor.id))
 
-    def orphan(self, maker: Worker) -> None:
-        """An actor's process is gone: the actors that it made end too, whoever has handles, but for detached ones."""
-        for actor in list(self._actors.table.values()):
-            if actor.creation.client == maker.id and actor.state != DEAD and not actor.kind.detached:
-                self.end(actor, "its owner has died: the actor that made it", KillWorker)
-
     def lost_calls(self, worker: Worker, calls: Iterable[tuple[bytes, bool]], reason: str) -> None:
         """Those that the hub had sent to a process that died, and of which it has not heard; whether each had begun."""
         actor = self._actors.table.get(worker.actor or b"")
@@ -191,7 +193,7 @@ class ActorLives:
                 self._scheduler.fail_cancelled(task)
             elif actor is None or actor.state == DEAD:
                 self.submit(task)  # which refuses it
-            elif not begun or self._charge(actor, task, reason):
+            elif self._is_repeated(actor, task, begun, reason):
                 again.append((actor, task))
         for actor, task in reversed(again):
             self._again(actor, task)
@@ -203,7 +205,7 @@ class ActorLives:
             self._scheduler.fail_cancelled(task)
         elif actor is None or actor.state == DEAD:
             self.submit(task)  # which refuses it
-        elif not begun or self._charge(actor, task, reason):
+        elif self._is_repeated(actor, task, begun, reason):
             self._objects.pin(actor.id)
             task.holds = (*task.holds, actor.id)
             self._again(actor, task)
@@ -215,21 +217,21 @@ class ActorLives:
             actor.silent.discard(caller)
             self.send_calls(actor)
 
-    def _charge(self, actor: Actor, task: Task, reason: str) -> bool:
-        """For a call that had begun when its actor's process died: whether it is to run again."""
+    def _is_repeated(self, actor: Actor, task: Task, begun: bool, reason: str) -> bool:
+        """Whether a call goes to the next process. One that has retries is charged with one only if it had begun."""
+        if task.kind.retries and not begun:
+            return True
         if task.retries == 0:
             spent = f" after {task.kind.retries} retries" if task.kind.retries > 0 else ""
-            self._scheduler.fail(
-                task, "ActorUnavailableError",
-                f"{task.kind.name}(): The actor is unavailable: its process died{spent}, and is started anew "
-                f"(max_task_retries has calls repeated): {reason}",
-                actor.id,
-            )  # fmt: skip
-        else:
-            task.retries -= task.retries > 0
-            self._out.append(AttemptOver(task.id, "ActorUnavailableError", obituary(actor, reason)))
-            return True
-        return False
+            self._unavailable(task, actor, f"its process died{spent}, and is started anew: {reason}")
+            return False
+        task.retries -= task.retries > 0
+        self._out.append(AttemptOver(task.id, "ActorUnavailableError", obituary(actor, reason)))
+        return True
+
+    def _unavailable(self, task: Task, actor: Actor, why: str) -> None:
+        told = f"{task.kind.name}(): The actor {actor.id.hex()} is unavailable: {why}"
+        self._scheduler.fail(task, "ActorUnavailableError", f"{told} (max_task_retries has calls repeated)", actor.id)
 
     def _again(self, actor: Actor, task: Task) -> None:
         task.state, task.worker = WAITING if task.missing else QUEUED, None
@@ -244,6 +246,17 @@ class ActorLives:
             self.end(actor, reason, StopWorker)
         return actor
 
+    def leave(self, worker: Worker) -> None:
+        """An actor there has left: its process ends with the last call that runs."""
+        if not worker.running:
+            self._out.append(StopWorker(worker.id))
+
+    def hurry(self, actor: Actor) -> None:
+        """One that has left does not wait any more for what still runs in it."""
+        worker = self._scheduler.workers.get(actor.worker) if actor.worker is not None else None
+        if worker is not None and worker.leaving and worker.running:
+            self._out.append(KillWorker(worker.id))
+
     def exited(self, task: Task, worker: Worker, reason: str) -> None:
         actor = self.left(worker, reason)
         if actor is not None:
@@ -251,13 +264,19 @@ class ActorLives:
 
     def killed(self, e: ev.ActorKilled) -> None:
         actor = self._actors.table.get(e.actor)
-        if actor is None or actor.state == DEAD:
+        if actor is None:
             return
-        if not e.restart or actor.restarts == 0:
+        if actor.state == DEAD:
+            self.hurry(actor)
+        elif not e.restart or actor.restarts == 0:
             self.end(actor, e.reason, KillWorker)
-        elif actor.worker is not None and actor.state == ALIVE:
-            actor.state = RESTARTING  # its calls wait for the next process from now on
+        elif actor.worker is not None:
+            if actor.state == ALIVE:
+                actor.state = RESTARTING  # from now on, and not only when its process is gone
             self._out.append(KillWorker(actor.worker))
+        elif not actor.creation.missing:  # as in Ray: one that has yet to be placed is begun anew
+            actor.restarts -= actor.restarts > 0
+            self._out.append(ActorChanged(actor.id))
 
     def unreachable(self, actor_id: bytes) -> None:
         """The last handle is gone, and no call is left, for calls hold their actor."""
@@ -281,10 +300,16 @@ class ActorLives:
         self._scheduler.places.creator_ended(actor.id)
         worker = self._scheduler.workers.get(actor.worker) if actor.worker is not None else None
         if worker is not None:
-            if how is not None:
-                self._out.append(how(worker.id))
+            worker.leaving = how is StopWorker
+            if worker.leaving and actor.kind.concurrent:
+                running = []  # as in Ray, what has begun is done to its end; its worker gives back the rest
+                self.leave(worker)
+            else:
+                running = list(worker.running)
+                if how is not None:
+                    self._out.append(how(worker.id))
             # One that its client has on a lane may have been answered: it ends by the client's word, after the process.
-            running = [t for t in worker.running if not self._scheduler.lanes.is_waited_for(t, worker)]
+            running = [t for t in running if not self._scheduler.lanes.is_waited_for(t, worker)]
             for task_id in running:
                 del worker.running[task_id]
             calls = [*running, *calls]

@@ -20,11 +20,12 @@ from shoal.scheduler.lineage import Lineage
 from shoal.scheduler.lives import ActorLives
 from shoal.scheduler.nodes import Node
 from shoal.scheduler.objects import Objects
+from shoal.scheduler.orphans import Orphans
 from shoal.scheduler.placement import OVERDUE, Placement
 from shoal.scheduler.places import Places
 from shoal.scheduler.resources import amounts
 from shoal.scheduler.streams import Streams
-from shoal.scheduler.tables import ACTOR, DEAD, PUSHED, QUEUED, STARTING, Kind, Task
+from shoal.scheduler.tables import ACTOR, DEAD, PUSHED, STARTING, Kind, Task
 
 LOG = 4096
 """Events kept: the replay of a fault, and teaching material."""
@@ -57,6 +58,7 @@ class Scheduler:
         self.kinds: dict[bytes, Kind] = {}
         self.lives = ActorLives(self)
         self.cancels = Cancels(self)
+        self.orphans = Orphans(self)
         self.placement = Placement(self.out, self.tasks, self.lives.place, self.fail)
         self.placement.nodes.add(head)
         self.places = Places(self, self.lives.end, self.object_settled)
@@ -141,7 +143,9 @@ class Scheduler:
         self.objects.leave(e.client)  # first: nobody is there to be told of what follows
         self.streams.leave(e.client)
         for actor in [a for a in self.actors.table.values() if a.job == e.client]:
-            if actor.state != DEAD:
+            if actor.state == DEAD:
+                self.lives.hurry(actor)
+            else:
                 self.lives.end(actor, "its owner has died: the program that made it has ended", KillWorker)
         self.lanes.client_left(e.client)  # before the rest is cancelled: its workers may be others' by now
         for task in [t for t in self.tasks.values() if t.job == e.client]:
@@ -260,8 +264,7 @@ class Scheduler:
 
     def _arguments_ready(self, task: Task) -> None:
         if task.kind.role == "method":
-            task.state = QUEUED
-            self.lives.send_calls(self.lives.of(task))
+            self.lives.proceed(task)
         else:
             self.placement.enqueue(task)
 
@@ -301,9 +304,13 @@ class Scheduler:
                 continue
             if task.cancelled:
                 self.fail_cancelled(task)
+            elif task.kind.role == "method":
+                self.lives.submit(task)  # which refuses it: the actor has left
             else:
                 self.requeue(task)
         self.placement.after_task(worker)
+        if worker.leaving:
+            self.lives.leave(worker)
 
     def _worker_died(self, e: ev.WorkerDied) -> None:
         worker = self.workers.get(e.worker)
@@ -311,9 +318,9 @@ class Scheduler:
             return
         if not worker.node.alive:
             e = e._replace(reason=worker.node.reason)
+        orphans = self.orphans.made_by(worker)
         if worker.state == ACTOR:
             self.lives.lost(worker, e.reason)
-            self.lives.orphan(worker)
         error = "WorkerCrashedError" if worker.node.alive else "NodeDiedError"
         running = [
             (task_id, number in e.begun) for task_id, number in self.lanes.worker_died(worker, error, e.reason)
@@ -330,6 +337,7 @@ class Scheduler:
         self.clients.discard(e.worker)
         self.objects.leave(e.worker)
         self.streams.leave(e.worker)
+        self.orphans.end(*orphans, "task" if worker.actor is None else "actor")
         if had_started:
             self.placement.pool.fill()
 
@@ -361,6 +369,8 @@ class Scheduler:
         if worker.running.pop(e.task, self) is self:
             if e.outcome == "exit":  # nobody waits for the call any more, but it has ended its actor
                 self.lives.left(worker, e.error or "it ended itself")
+            if worker.leaving:
+                self.lives.leave(worker)
             return
         if task is not None:
             kind = task.kind
@@ -376,6 +386,8 @@ class Scheduler:
             elif e.outcome != "retry" or not self._repeat(task, e.error or ""):
                 self.settle(task, e.contained, e.error, e.made, worker.node)
         self.placement.after_task(worker, task)
+        if worker.leaving:
+            self.lives.leave(worker)
 
     def _repeat(self, task: Task, error: str) -> bool:
         """Have a task that raised run again; False when its retries are used up."""

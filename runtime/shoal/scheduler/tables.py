@@ -175,6 +175,8 @@ class Worker:
     """How often it ran functions that wear it out, by function."""
     worn: bool = False
     """It ends when its lease does."""
+    leaving: bool = False
+    """An actor's, that was told to end when it has done what runs."""
     seat: Seat = field(init=False)
     """What its shape is taken from, while it is leased or an actor's."""
 
