@@ -136,6 +136,10 @@ class Store:
         Faulting in new pages takes ten times as long as writing to used ones, so before that is done, what was dropped
         here and is not yet known to be free is asked for.
         """
+        if size > self._segments.capacity():  # the hub finds no room for it, and it need not be looked for here
+            file = self._make_room(size)
+            assert file is not None, "there is never room for more than the store has"
+            return file
         with self._lock:
             own, start = self._take(size)
             new = _total(own.backing.missing(start, start + size))
@@ -168,11 +172,6 @@ class Store:
             if start is not None:
                 return own, start
         capacity = self._segments.capacity()
-        if size > capacity:
-            raise ObjectStoreFullError(
-                f"a value of {size / 2**20:,.0f} MiB is larger than the object store "
-                f"({capacity / 2**20:,.0f} MiB): start with shoal.init(object_store_memory=…)"
-            )
         number, fd = self._segments.create(-(-capacity // PAGE) * PAGE)
         own = self._own[number] = _Own(number, fd, capacity)
         start = own.allocator.take(size)

@@ -333,10 +333,23 @@ def test_without_spilling_a_task_whose_result_does_not_fit_fails() -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_an_object_larger_than_the_store_says_so() -> None:
-    with pytest.raises(ObjectStoreFullError, match=r"100 MiB is larger than the object store \(64 MiB\)"):
-        shoal.put(block(100))
+def test_an_object_larger_than_the_store_lies_on_disk() -> None:
+    small = shoal.put(block(20, 5))
+    large = shoal.put(block(100, 6))
+    [file] = files()
+    assert file.stat().st_size >= 100 << 20
+    assert int(shoal.get(large)[-1]) == 6 and int(shoal.get(make.remote(100, 7))[-1]) == 7
+    assert int(shoal.get(small)[0]) == 5
     assert int(shoal.get(shoal.put(block(64, 6)))[0]) == 6
+    del large
+    wait_until(lambda: not file.exists())
+
+
+def test_without_spilling_an_object_larger_than_the_store_says_so() -> None:
+    with store(object_spilling_directory=""):
+        with pytest.raises(ObjectStoreFullError, match=r"100 MiB is larger than the object store \(64 MiB\)"):
+            shoal.put(block(100))
+        assert int(shoal.get(shoal.put(block(20, 5)))[0]) == 5
 
 
 @pytest.mark.usefixtures("small")
@@ -442,3 +455,19 @@ def test_status_and_feed_tell_what_is_on_disk() -> None:
     assert state.store.used == 60 * MB
     assert len(kept) == 5
 
+
+
+def test_what_objects_take_is_not_available() -> None:
+    def left() -> float:
+        return shoal.available_resources().get("object_store_memory", 0.0) / 2**20
+
+    with store():
+        assert left() == 64
+        kept = shoal.put(block(20))
+        assert left() == 44
+        del kept
+        wait_until(lambda: left() == 64)
+        large = [shoal.put(block(32)) for _ in range(2)]
+        assert "object_store_memory" not in shoal.available_resources()
+        assert shoal.cluster_resources()["object_store_memory"] == 64 << 20
+        del large

@@ -15,6 +15,8 @@ from shoal.scheduler import events as ev
 if TYPE_CHECKING:
     from shoal.hub.loop import Hub
 
+STORE = "object_store_memory"
+
 
 class Answers:
     """One method a question; what it raises is raised at the asker."""
@@ -49,7 +51,13 @@ class Answers:
         return question(*args)
 
     def _resources(self) -> tuple[dict[str, float], dict[str, float]]:
-        return self._hub.scheduler.totals(), self._hub.scheduler.available()
+        return self._hub.scheduler.totals(), self._available()
+
+    def _available(self) -> dict[str, float]:
+        """What objects take of the store is not available: tasks cannot ask for it, but people look."""
+        found = self._hub.scheduler.available()
+        left = found.pop(STORE, 0.0) - self._hub.memory.used
+        return {**found, STORE: left} if left > 0 else found
 
     def _status(self) -> dict[str, Any]:
         scheduler, memory = self._hub.scheduler, self._hub.memory
@@ -68,7 +76,7 @@ class Answers:
             "store": (memory.used, memory.capacity),
             "spilled": memory.spilled,
             "total": scheduler.totals(),
-            "available": scheduler.available(),
+            "available": self._available(),
         }
 
     def _role(self, task: bytes) -> str | None:

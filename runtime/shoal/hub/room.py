@@ -172,10 +172,13 @@ class Room:
 
     def _step(self, request: _Request) -> None:
         memory = self._hub.memory
+        asker = request.peer.number
         if memory.capacity - memory.granted >= request.size:
             self._answer(request, ("go",))
             return
-        asker = request.peer.number
+        if request.size > memory.capacity:
+            self._refuse(request)
+            return
         idle = [n for n, size in memory.idle().items() if size and n != asker and n not in request.asked]
         if idle:
             request.asked.update(idle)
@@ -192,9 +195,12 @@ class Room:
                 self._write(request.move)
         elif len(self.moves) == 0 or asker in self._vain:
             self._vain.discard(asker)
-            path = None if self._folder is None else self._new_path(asker)
-            self._answer(request, ("full", self._describe(request.size), path))
+            self._refuse(request)
         # else others are making room: when they are done it is looked at again
+
+    def _refuse(self, request: _Request) -> None:
+        path = None if self._folder is None else self._new_path(request.peer.number)
+        self._answer(request, ("full", self._describe(request.size), path))
 
     def _victims(self, request: _Request) -> dict[bytes, list[int]]:
         """The oldest objects that nobody is known to need now, as many as make the room; with their holders."""
@@ -262,6 +268,12 @@ class Room:
 
     def _describe(self, size: int) -> str:
         memory, table = self._hub.memory, self._hub.scheduler.objects.table
+        if size > memory.capacity:
+            return (
+                f"a value of {size / 2**20:,.0f} MiB is larger than the object store "
+                f"({memory.capacity / 2**20:,.0f} MiB), and spilling is off: "
+                "start with shoal.init(object_store_memory=…)"
+            )
         largest = sorted(
             ((size_of(place), object_id) for object_id, place in self._hub.values.items() if place[0] == "s"),
             reverse=True,
