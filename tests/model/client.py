@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .mailboxes import Before
 from .plan import Plan
 from .process import Label, Message, Move, Out
 
@@ -35,14 +36,18 @@ class Client:
     """By worker, the calls not answered, in their order."""
     offers: dict[str, int] = field(default_factory=dict)
     """Actors whose lane is open, and how many calls go before the lane's by the hub."""
+    routes: dict[str, str] = field(default_factory=dict)
+    """By actor, the worker to which a lane stands."""
+    shut: dict[str, int] = field(default_factory=dict)
+    """By actor, how many calls had gone the hub's way when it was killed: an offer must know of a later one."""
     pushed: dict[str, int] = field(default_factory=dict)
-    """By actor, how many calls went by the lane."""
+    """By actor's process, how many calls went by the lane."""
     sent: dict[str, int] = field(default_factory=dict)
     """By actor, how many calls went the hub's way."""
     ended: dict[str, int] = field(default_factory=dict)
     """Lanes read to their end, and the call that had begun there."""
-    lost: set[str] = field(default_factory=set)
-    """Lanes of which the hub has said that they are lost."""
+    lost: list[str] = field(default_factory=list)
+    """Lanes of which the hub has said that they are lost, and that are not yet read to their end."""
     held_back: dict[str, list[int]] = field(default_factory=dict)
     """Calls of an actor between the end of its lane and the hub's word."""
     wanting: bool = False
@@ -114,6 +119,8 @@ class Client:
         elif op == "drop":
             for o in rest:
                 self._drop(o)
+        elif op == "kill":
+            self._kill(rest[0])
 
     # calls
 
@@ -147,9 +154,10 @@ class Client:
         self.put_in.discard(t)
         for o in (*needs, *call.holds):
             self._export(o)
-        before = 0
+        before: Before = ("", 0)
         if call.actor is not None:
-            before = self.pushed.get(call.actor, 0)
+            route = self.routes.get(call.actor, "")
+            before = (route, self.pushed.get(route, 0))
             self.sent[call.actor] = self.sent.get(call.actor, 0) + 1
             if self.plan.broken != "a lane stays open beside the hub's way":
                 self.offers.pop(call.actor, None)
@@ -184,16 +192,25 @@ class Client:
             self.out.send("hub", "want")
 
     def _call_actor(self, t: int, actor: str, lean: bool) -> None:
-        if actor in self.lanes and actor in self.ended and actor not in self.lost:
+        w = self.routes.get(actor, "")
+        hold = self.plan.broken != "calls go on between the end of a lane and the hub's word"
+        if (w in self.ended and hold) or actor in self.held_back:
             self.calls[t] = QUEUE
             self.held_back.setdefault(actor, []).append(t)
-        elif lean and actor in self.offers:
-            self.pushed[actor] = self.pushed.get(actor, 0) + 1
-            self.calls[t] = actor
-            self.lanes[actor].append(t)
-            self.out.send(actor, "run", t, self.offers[actor])
+        elif lean and actor in self.offers and w not in self.ended:
+            self.pushed[w] = self.pushed.get(w, 0) + 1
+            self.calls[t] = w
+            self.lanes[w].append(t)
+            self.out.send(w, "run", t, self.offers[actor])
         else:
             self._submit(t)
+
+    def _kill(self, actor: str) -> None:
+        """What is called from now on comes behind that word."""
+        if self.plan.broken != "a kill leaves the lane open":
+            self.offers.pop(actor, None)
+            self.shut[actor] = self.sent.get(actor, 0)
+        self.out.send("hub", "kill", actor)
 
     # what others may ask about
 
@@ -236,10 +253,13 @@ class Client:
         self._forget(o)
 
     def _forget(self, o: int) -> None:
-        """Unless a call that is held back needs it yet."""
-        held_back = [self.plan.calls[t] for calls in self.held_back.values() for t in calls]
-        if any(o in (*call.needs, *call.holds) for call in held_back):
+        """Unless a call that is held back needs it yet, or one on a lane is of the actor that it is a handle of."""
+        held_back = [t for calls in self.held_back.values() for t in calls]
+        if any(o in self._needed_by(t) for t in held_back):
             if self.plan.broken != "a call that is held back holds nothing":
+                return
+        if any(o == self._handle(t) for calls in self.lanes.values() for t in calls):
+            if self.plan.broken != "a call on a lane does not hold its actor":
                 return
         self.values.pop(o, None)
         if self.calls.get(o) == HUB:
@@ -286,9 +306,12 @@ class Client:
         self.put_in.discard(t)
         if t in self.refs:
             self.values[t] = outcome
+        self._let_go(t)
 
     def _on_done(self, w: str, t: int, outcome: str) -> None:
-        """By the lane."""
+        """By the lane, unless the hub has ended it before."""
+        if t not in self.lanes[w]:
+            return
         if t in self.told:
             self.out.send("hub", "ended", t, outcome)
         self._answered(t, outcome)
@@ -311,8 +334,13 @@ class Client:
             self._leave_to_hub(t, t in self.told or self.calls[t] == HUB)
             self._answered(t, outcome)
             self._pump()
+        elif t in self.values and self.plan.broken != "what the hub says later replaces a value":
+            pass  # the hub has ended it, and the lane's answer was quicker
         elif t in self.refs:
+            self.out.note("outcome", t, outcome)
             self.values[t] = outcome
+        else:
+            self._release(t)  # the hub has heard of it after its ref had gone
 
     def _on_lend(self, hub: str, w: str, number: int) -> None:
         self.wanting = False
@@ -329,26 +357,34 @@ class Client:
             self.out.send("hub", "closed", number, w)
         self._pump()
 
-    def _on_offer(self, hub: str, actor: str, dealt: int, sent: int) -> None:
-        if actor in self.ended:
+    def _on_offer(self, hub: str, actor: str, w: str, dealt: int, sent: int) -> None:
+        stale = dealt != self.sent.get(actor, 0) and self.plan.broken != "an offer without counts"
+        if stale or actor in self.held_back or dealt <= self.shut.get(actor, -1):
             return
-        self.lanes.setdefault(actor, [])
-        if dealt == self.sent.get(actor, 0) or self.plan.broken == "an offer without counts":
-            self.offers[actor] = sent
+        if w in self.plan.aloof or (w in self.ended and w not in self.lanes):
+            return  # there is no connecting to it
+        self.lanes.setdefault(w, [])
+        self.routes[actor], self.offers[actor] = w, sent
 
     # a worker's death
 
     def _lane_ended(self, w: str, begun: int) -> None:
         self.ended[w] = begun
         self.leases.pop(w, None)
-        self.offers.pop(w, None)
-        self._tell_what_is_lost(w)
+        if self.plan.broken == "lost is said before lane_lost" and w in self.lanes:
+            self._tell_what_is_lost(w)
+        self._tell_in_order()
 
     def _on_lane_lost(self, hub: str, w: str) -> None:
-        self.lost.add(w)
+        self.lost.append(w)
         self.leases.pop(w, None)
-        self.offers.pop(w, None)
-        self._tell_what_is_lost(w)
+        self._tell_in_order()
+
+    def _tell_in_order(self) -> None:
+        """Of lanes that are read to their end, in the order of the hub's words."""
+        while self.lost and self.lost[0] in self.ended:
+            self._tell_what_is_lost(self.lost.pop(0))
+        self._pump()
 
     def _submit_held_back(self, actor: str) -> None:
         calls = self.held_back.pop(actor, [])
@@ -359,17 +395,35 @@ class Client:
 
     def _forget_arguments(self, t: int) -> None:
         """Those that the call alone has held."""
-        for o in (*self.plan.calls[t].needs, *self.plan.calls[t].holds):
+        for o in self._needed_by(t):
             if o not in self.refs:
                 self._forget(o)
 
+    def _needed_by(self, t: int) -> tuple[int, ...]:
+        call, handle = self.plan.calls[t], self._handle(t)
+        return (*call.needs, *call.holds, *(() if handle is None else (handle,)))
+
+    def _handle(self, t: int) -> int | None:
+        """Of the actor whose call it is."""
+        return self.plan.handles.get(self.plan.calls[t].actor or "")
+
+    def _let_go(self, t: int) -> None:
+        """A call is no more on a lane."""
+        handle = self._handle(t)
+        if handle is not None and handle not in self.refs and handle in self.known:
+            self._forget(handle)
+
     def _tell_what_is_lost(self, w: str) -> None:
-        hasty = self.plan.broken == "lost is said before lane_lost" and w in self.lanes
-        if w in self.ended and (w in self.lost or hasty):
-            calls = self.lanes.pop(w, [])
-            begun = calls[:1] if self.plan.broken == "the first that is lost counts as begun" else [self.ended[w]]
-            self.out.send("hub", "lost", w, tuple((t, t in begun) for t in calls))
-            for t in calls:
-                self._leave_to_hub(t, t in self.told)
-            self._submit_held_back(w)
-        self._pump()
+        calls = self.lanes.pop(w, [])
+        begun = calls[:1] if self.plan.broken == "the first that is lost counts as begun" else [self.ended[w]]
+        self.out.send("hub", "lost", w, tuple((t, t in begun) for t in calls))
+        for t in calls:
+            self._leave_to_hub(t, t in self.told)
+            self._let_go(t)
+        actor = self.plan.homes.get(w)
+        if actor is not None:
+            self.sent[actor] = self.sent.get(actor, 0) + len(calls)
+            if self.routes.get(actor) == w:
+                del self.routes[actor]
+                self.offers.pop(actor, None)
+                self._submit_held_back(actor)

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .objects import Objects
+from .mailboxes import Before, Mailboxes
+from .objects import Object, Objects
 from .plan import Plan
 from .process import Label, Message, Move, Out
-from .tables import ACTOR, BUSY, DEAD, IDLE, LENT, PUSHED, QUEUED, SPARE, WAITING, Post, Task
+from .tables import (
+    ACTOR,
+    ALIVE,
+    BUSY,
+    DEAD,
+    IDLE,
+    LENT,
+    OVER,
+    PUSHED,
+    QUEUED,
+    RESTARTING,
+    SPARE,
+    WAITING,
+    Life,
+    Post,
+    Task,
+)
 
 
 @dataclass
@@ -21,16 +38,21 @@ class Hub:
     posts: dict[str, Post] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
     """Clients that are gone."""
-    mailboxes: dict[tuple[str, str], list[tuple[int, int]]] = field(default_factory=dict)
-    """By actor and caller: calls not yet sent, with how many go before by the lane."""
-    dealt: dict[tuple[str, str], int] = field(default_factory=dict)
-    sent: dict[tuple[str, str], int] = field(default_factory=dict)
+    lives: dict[str, Life] = field(default_factory=dict)
+    """The actors."""
+    mailboxes: Mailboxes = field(default_factory=Mailboxes)
 
     @classmethod
     def at_work(cls, plan: Plan) -> Hub:
         hub = cls(plan, Objects(Out()))
         hub.posts = {w: Post(ACTOR if w in plan.actors else IDLE) for w in plan.workers}
         hub.posts |= {w: Post(SPARE) for w in plan.spare}
+        hub.posts |= {w: Post(ACTOR) for w, actor in plan.homes.items() if w != actor}
+        hub.lives = {actor: Life(actor, plan.hosts_of(actor)[1:]) for actor in plan.actors}
+        for w, client in plan.former.items():
+            hub.posts[w].lanes.add(client)
+        for handle in plan.handles.values():
+            hub.objects.table[handle] = Object("", "ok", holders=set(plan.programs))
         for w, client in plan.lent.items():
             hub.posts[w] = Post(LENT, client, 1, lanes={client})
         return hub
@@ -51,16 +73,17 @@ class Hub:
         self.objects.out = self.out
         tag, *rest = message
         if tag == "gone" and sender in self.posts:
-            self._worker_died(sender)
+            self._worker_died(sender, *rest)
         elif tag == "gone":
             self._client_left(sender)
         else:
             getattr(self, f"_on_{tag}")(sender, *rest)
+        self._end_unreachable()
         self._place()
 
     # calls
 
-    def _on_submit(self, sender: str, t: int, parent: int, before: int, needs: tuple[int, ...]) -> None:
+    def _on_submit(self, sender: str, t: int, parent: int, before: Before, needs: tuple[int, ...]) -> None:
         call = self.plan.calls[t]
         if t in self.tasks:  # it was told of, and came back from a lane
             task = self.tasks[t]
@@ -84,15 +107,14 @@ class Hub:
                 task.missing += 1
             elif record is None or record.outcome != "ok":
                 failed = True
-        for o in call.holds:
+        for o in self._holds(t):
             self.objects.pin(o)
         if call.actor is not None:
-            key = call.actor, sender
-            self.dealt[key] = self.dealt.get(key, 0) + 1
-            if self.posts[call.actor].state == DEAD:
+            self.mailboxes.received((call.actor, sender))
+            if self.lives[call.actor].state == OVER:
                 self._end(t, "crashed")
                 return
-            self.mailboxes.setdefault(key, []).append((t, before))
+            self.mailboxes.add((call.actor, sender), t, before)
         if failed:
             self._end(t, "failed")
         elif job not in self.plan.programs or job in self.left:
@@ -102,29 +124,37 @@ class Hub:
 
     def _enqueue(self, t: int) -> None:
         self.tasks[t].state = QUEUED
-        if self.plan.calls[t].actor is None:
+        actor = self.plan.calls[t].actor
+        if actor is None:
             self.queue.append(t)
+        elif self.lives[actor].state == RESTARTING and not self.plan.calls[t].retries:
+            self._end(t, "crashed")  # what may run once at most does not wait for another process
         else:
-            self._send_calls(self.plan.calls[t].actor or "")
+            self._send_calls(actor)
 
     def _send_calls(self, actor: str) -> None:
         """Each caller's calls in their order; the lane is offered again when none is left."""
-        for key in [k for k in self.mailboxes if k[0] == actor]:
-            mailbox = self.mailboxes[key]
-            while mailbox:
-                t, before = mailbox[0]
-                if t in self.tasks and self.tasks[t].missing:
-                    break
-                mailbox.pop(0)
+        life, boxes = self.lives[actor], self.mailboxes
+        if life.state != ALIVE:
+            return
+        for key in [k for k in boxes.waiting if k[0] == actor]:
+            if any(key[1] == client for client, _ in life.silent):
+                if self.plan.broken != "later calls do not wait for what was lost":
+                    continue
+            for t, (worker, count) in boxes.take(key, lambda t: t not in self.tasks or not self.tasks[t].missing):
                 if t in self.tasks:
-                    self.tasks[t].state, self.tasks[t].worker = PUSHED, actor
-                    self.sent[key] = self.sent.get(key, 0) + 1
-                    self.out.send(actor, "run", t, before, key[1])
-            if not mailbox:
-                del self.mailboxes[key]
-                if key[1] in self.plan.programs and key[1] not in self.left:
-                    self.posts[actor].lanes.add(key[1])
-                    self.out.send(key[1], "offer", actor, self.dealt[key], self.sent.get(key, 0))
+                    self.tasks[t].state, self.tasks[t].worker = PUSHED, life.host
+                    boxes.send(key)
+                    self.out.send(life.host, "run", t, count if worker == life.host else 0, key[1])
+            if key not in boxes.waiting and key[1] in self.plan.programs and key[1] not in self.left:
+                self.posts[life.host].lanes.add(key[1])
+                self.out.send(key[1], "offer", actor, life.host, boxes.dealt[key], boxes.sent.get(key, 0))
+
+    def _holds(self, t: int) -> tuple[int, ...]:
+        """What a call keeps alive beside what it needs: a call of an actor keeps that."""
+        call = self.plan.calls[t]
+        handle = self.plan.handles.get(call.actor or "")
+        return call.holds if handle is None else (*call.holds, handle)
 
     def _end(self, t: int, outcome: str, gives: tuple[int, ...] = ()) -> None:
         """The one place where a call ends. Its owner is told, of one from a lane whether it holds the ref or not."""
@@ -137,7 +167,7 @@ class Hub:
         if (task.lane or holds) and task.owner not in self.left:
             self.out.send(task.owner, "ready", t, outcome)
         waiters = self.objects.settle(t, outcome, gives)
-        self.objects.unpin((*task.needs, *call.holds))
+        self.objects.unpin((*task.needs, *self._holds(t)))
         for waiter in waiters:
             if waiter in self.tasks:
                 self.tasks[waiter].missing -= 1
@@ -150,6 +180,7 @@ class Hub:
 
     def _on_done(self, w: str, t: int, outcome: str, gives: tuple[int, ...]) -> None:
         post, task = self.posts[w], self.tasks.get(t)
+        post.over.discard(t)
         if task is not None and task.worker == w:
             self._end(t, outcome, gives)
         if post.state == BUSY and post.task == t:
@@ -184,7 +215,8 @@ class Hub:
 
     def _know(self, client: str, t: int, w: str) -> None:
         """Whichever of the two comes first makes the record; the other may even come after the call's end."""
-        if t not in self.objects.table and client not in self.left:
+        over = t in self.posts[w].over and self.plan.broken != "an adoption after a cancel makes a second record"
+        if t not in self.objects.table and client not in self.left and not over:
             self.objects.expect(t, client, True)
             self.tasks[t] = Task(client, client, self.plan.calls[t].retries, PUSHED, w, True)
 
@@ -203,11 +235,17 @@ class Hub:
         task = self.tasks.get(t)
         if task is None:
             return
+        actor = self.plan.calls[t].actor
         if task.state != PUSHED:
             self._end(t, "cancelled")
-        else:
-            task.cancelled = True
+            return
+        task.cancelled = True
+        if actor is None or self.posts[task.worker].state != DEAD:
             self.out.send(task.worker, "interrupt", t)
+            if actor is not None:  # it is over for its caller, whatever its actor makes of it
+                if task.lane:
+                    self.posts[task.worker].over.add(t)
+                self._end(t, "cancelled")
 
     # workers and leases
 
@@ -271,54 +309,125 @@ class Hub:
 
     # deaths
 
-    def _worker_died(self, w: str) -> None:
-        """Its last words are taken in. What was on its lanes is for the clients to say; the rest ends here."""
-        post = self.posts[w]
-        actor = post.state == ACTOR
+    def _worker_died(self, w: str, begun: int) -> None:
+        """Its last words are taken in. What was on its lanes is for the clients to say; the rest ends here.
+
+        `begun`: of the calls that the hub had sent, the one that had begun and not ended.
+        """
+        post, actor = self.posts[w], self.plan.homes.get(w)
         post.state, post.tenant, post.closing, post.blocked, post.task = DEAD, "", False, False, 0
         post.lanes -= self.left
         for client in sorted(post.lanes):
             self.out.send(client, "lane_lost", w)
-        for key in [k for k in self.mailboxes if k[0] == w]:
-            for t, _ in self.mailboxes.pop(key):
-                if t in self.tasks:
-                    self._end(t, "crashed")
+        if actor is not None:
+            self._process_lost(actor, w, post.lanes)
         for t, task in list(self.tasks.items()):
             if task.worker == w and not (task.lane and task.owner in post.lanes):
-                self._lose(t, started=True, actor=actor)
+                self._lose(t, t == begun)
         self.objects.leave(w)
 
-    def _lose(self, t: int, started: bool, actor: bool) -> None:
-        task = self.tasks.get(t)
+    def _process_lost(self, actor: str, w: str, clients: set[str]) -> None:
+        """It is made anew in its next process, or is over."""
+        life = self.lives[actor]
+        if life.state == OVER or life.host != w:
+            return
+        spare = [host for host in life.next if self.posts[host].state != DEAD]
+        if not spare:
+            self._end_actor(actor)
+            return
+        life.state, life.host, life.next = RESTARTING, spare[0], tuple(spare[1:])
+        life.silent |= {(client, w) for client in clients}
+        self.mailboxes.moved(actor)
+        self.out.send(life.host, "host")
+
+    def _on_born(self, w: str) -> None:
+        actor = self.plan.homes[w]
+        if self.lives[actor].host == w and self.lives[actor].state == RESTARTING:
+            self.lives[actor].state = ALIVE
+            self._send_calls(actor)
+
+    def _end_actor(self, actor: str) -> None:
+        self.lives[actor].state = OVER
+        for t in self.mailboxes.emptied(actor):
+            if t in self.tasks:
+                self._end(t, "crashed")
+
+    def _on_kill(self, client: str, actor: str) -> None:
+        """A client ends the actor's process."""
+        life = self.lives[actor]
+        if life.state == ALIVE:
+            self.out.send("zygote", "kill", life.host)
+            if life.next:
+                life.state = RESTARTING
+            else:
+                self._end_actor(actor)
+                for t, task in list(self.tasks.items()):
+                    if task.worker == life.host and not (task.lane and task.owner in self.posts[life.host].lanes):
+                        self._end(t, "crashed")
+
+    def _end_unreachable(self) -> None:
+        """Of actors that nobody has a handle of, and that no call holds."""
+        for actor, handle in self.plan.handles.items():
+            life = self.lives[actor]
+            if handle not in self.objects.table and life.state != OVER:
+                life.state = OVER
+                self.out.send(life.host, "exit")
+
+    def _lose(self, t: int, started: bool) -> None:
+        task, actor = self.tasks.get(t), self.plan.calls[t].actor
         if task is None:
             return
         task.lane, task.worker = False, ""
         if task.cancelled or task.job in self.left:
             self._end(t, "cancelled")
-        elif actor or (started and not task.retries):
+        elif actor is not None and self.lives[actor].state == OVER:
             self._end(t, "crashed")
+        elif not task.retries and (started or (actor is not None and not self.plan.calls[t].retries)):
+            self._end(t, "crashed")
+            if actor is None or self.plan.calls[t].retries:
+                self.out.note("given up", t)
         else:
             task.retries -= started
-            self._enqueue(t)
+            task.state = WAITING if task.missing else QUEUED
+            if actor is None:
+                self._enqueue(t)
+            elif self.plan.broken == "what is repeated goes behind what came later":
+                self.mailboxes.add((actor, task.owner), t, ("", 0))
+            else:
+                self.mailboxes.add_again((actor, task.owner), t)
 
     def _on_lost(self, client: str, w: str, calls: tuple[tuple[int, bool], ...]) -> None:
         """The client's calls that nobody has answered: the hub's from now on."""
-        post = self.posts[w]
-        post.lanes.discard(client)
-        actor = w in self.plan.actors
-        for t, begun in calls:
+        self.posts[w].lanes.discard(client)
+        actor = self.plan.homes.get(w)
+        for t, begun in reversed(calls):
             if t not in self.tasks:
                 self.objects.expect(t, client, True)
                 self.tasks[t] = Task(client, client, self.plan.calls[t].retries)
-            self._lose(t, started=begun, actor=actor)
-            if t not in self.tasks and not actor:
-                self.out.note("given up", t)
+                for o in self._holds(t):
+                    self.objects.pin(o)
+            if actor is not None:
+                self.mailboxes.received((actor, client))
+            self._lose(t, begun)
+        if actor is not None:
+            self._heard(actor, client, w)
+
+    def _heard(self, actor: str, client: str, w: str) -> None:
+        """It has said what it had on a lane to a process of the actor: its later calls may go."""
+        life = self.lives[actor]
+        if self.plan.broken == "a word of one process is taken for all":
+            life.silent = {(c, v) for c, v in life.silent if c != client}
+        else:
+            life.silent.discard((client, w))
+        self._send_calls(actor)
 
     def _client_left(self, client: str) -> None:
         self.left.add(client)
         self.objects.leave(client)
         for w, post in self.posts.items():
             post.lanes.discard(client)
+            if w in self.plan.homes:
+                self.lives[self.plan.homes[w]].silent.discard((client, w))
             if post.tenant == client:
                 self.out.send("zygote", "kill", w)
         for t, task in list(self.tasks.items()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 Op = tuple[Any, ...]
@@ -13,7 +14,7 @@ call N…   make the calls, holding their refs, in one go   get N    wait for it
 drop N…   let the refs go                                 put N    make an object
 print     say something to the hub                        keep N   hold the ref beyond the call's end: an actor does
 cancel N  as it says                                      sleep    until it is interrupted
-hang      do nothing any more, and listen to nobody
+hang      do nothing any more, and listen to nobody        kill A   end the actor's process: it may be made anew
 """
 
 
@@ -45,7 +46,15 @@ class Plan:
     """Workers that the hub may start later."""
     cpus: int = 2
     actors: tuple[str, ...] = ()
-    """Workers that host an actor from the beginning."""
+    """Workers that host an actor from the beginning; it is called like the first."""
+    hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By actor, the processes that it may have one after the other, should one die."""
+    handles: Mapping[str, int] = field(default_factory=dict)
+    """By actor, the object that its handles are refs to, where that is looked at: clients have one at the beginning."""
+    former: Mapping[str, str] = field(default_factory=dict)
+    """Workers that a client has a lane to, from a loan that is over."""
+    aloof: tuple[str, ...] = ()
+    """Workers that no lane can be connected to."""
     depth: int = 2
     """Calls that a lane takes at once."""
     lent: Mapping[str, str] = field(default_factory=dict)
@@ -62,3 +71,11 @@ class Plan:
     """How many deaths and cancels in one run, together."""
     broken: str = ""
     """The rule that is not kept: for `test_mutants`."""
+
+    def hosts_of(self, actor: str) -> tuple[str, ...]:
+        return self.hosts.get(actor, (actor,))
+
+    @cached_property
+    def homes(self) -> dict[str, str]:
+        """Which actor lives, or may live, in a worker."""
+        return {w: actor for actor in self.actors for w in self.hosts_of(actor)}

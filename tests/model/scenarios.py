@@ -7,6 +7,7 @@ from dataclasses import replace
 from .client import Client
 from .explore import Explorer
 from .hub import Hub
+from .lives import LARGER, LIVES
 from .plan import Call, Op, Plan
 from .process import Process
 from .properties import Promises
@@ -17,12 +18,14 @@ def explore(plan: Plan, limit: int = 1_000_000) -> int:
     """The number of worlds that the plan can come to; raises `Violation`."""
     clients: list[Process] = []
     for name in plan.programs:
-        client = Client(name, plan)
+        client = Client(name, plan, refs=set(plan.handles.values()), known=set(plan.handles.values()))
         for w, tenant in plan.lent.items():
             if tenant == name:
                 client.leases[w], client.lanes[w] = 1, []
+        client.lanes |= {w: [] for w, tenant in plan.former.items() if tenant == name}
         clients.append(client)
-    workers: list[Process] = [Worker(name, plan) for name in (*plan.workers, *plan.spare)]
+    names = dict.fromkeys((*plan.workers, *plan.spare, *plan.homes))
+    workers: list[Process] = [Worker(name, plan) for name in names]
     hub: Process = Hub.at_work(plan)
     return Explorer([*clients, hub, *workers], Promises(plan), plan.mortal, plan.faults).run(limit)
 
@@ -214,6 +217,7 @@ SCENARIOS: dict[str, Plan] = {
         actors=("a0",),
         mortal=("c0",),
     ),
+    **LIVES,
 }
 
 WHOLE: dict[str, Plan] = {
@@ -252,5 +256,6 @@ WHOLE: dict[str, Plan] = {
         actors=("a0",),
         cancels=(2, 3, 4),
     ),
+    **LARGER,
 }
 """Larger ones, by hand."""

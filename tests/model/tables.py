@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 WAITING, QUEUED, PUSHED = "waiting", "queued", "pushed"
 SPARE, IDLE, BUSY, LENT, ACTOR, DEAD = "spare", "idle", "busy", "lent", "actor", "dead"
+ALIVE, RESTARTING, OVER = "alive", "restarting", "over"
 
 
 @dataclass
@@ -34,5 +35,20 @@ class Post:
     blocked: bool = False
     task: int = 0
     """The call that the hub has pushed."""
+    over: set[int] = field(default_factory=set)
+    """Calls on lanes that were cancelled here, and of which it may speak yet."""
     lanes: set[str] = field(default_factory=set)
     """Clients with a lane to it; once it is dead, those that have not yet said what they lost."""
+
+
+@dataclass
+class Life:
+    """An actor as the hub sees it."""
+
+    host: str
+    """Its process."""
+    next: tuple[str, ...]
+    """Those that it may have later."""
+    state: str = ALIVE
+    silent: set[tuple[str, str]] = field(default_factory=set)
+    """Clients that have not yet said what they had on a lane to a process of it that died: their later calls wait."""

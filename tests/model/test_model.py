@@ -15,7 +15,7 @@ from .scenarios import SCENARIOS, WHOLE, explore
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_whatever_the_order_of_steps_the_promises_hold(name: str) -> None:
-    assert explore(SCENARIOS[name]) > 500, "the plan comes to almost nothing: is something never reached?"
+    assert explore(SCENARIOS[name]) > 300, "the plan comes to almost nothing: is something never reached?"
 
 
 @pytest.mark.skipif(os.environ.get("SHOAL_MODEL") != "whole", reason="by hand: SHOAL_MODEL=whole")

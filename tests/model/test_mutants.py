@@ -12,6 +12,7 @@ import pytest
 from .process import Violation
 from .scenarios import SCENARIOS, explore
 
+ANEW, LATE = "an actor is made anew", "a call begins after its caller has cancelled and dropped it"
 DROPPED, ACTOR = "refs are dropped before the calls end, a worker dies", "an actor keeps a ref and gives it away"
 MUTANTS = [
     ("it ends by the lane though it has spoken", "a nested call on a lane", "the hub waits for ever"),
@@ -29,6 +30,13 @@ MUTANTS = [
     ("calls on lanes outlive their client", "two clients, one dies", "the hub waits for ever"),
     ("an offer without counts", "an actor's calls go both ways", "both are of c0"),
     ("a lane stays open beside the hub's way", "an actor's calls go both ways", "both are of c0"),
+    ("later calls do not wait for what was lost", ANEW, "both are of c0"),
+    ("what is repeated goes behind what came later", ANEW, "both are of c0"),
+    ("a word of one process is taken for all", "an actor dies twice", "both are of c0"),
+    ("a kill leaves the lane open", "an actor's process is killed by a caller", "and came before it"),
+    ("a call on a lane does not hold its actor", "the last handle goes before the work is done", "and it is gone"),
+    ("what the hub says later replaces a value", f"{ANEW}, and calls are cancelled", "has ended twice"),
+    ("an adoption after a cancel makes a second record", LATE, "2 has ended twice"),
 ]
 
 

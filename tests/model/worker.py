@@ -38,6 +38,8 @@ class Worker:
     """The highest number of a lease that is closed."""
     closing: int = 0
     """A lease that is closed, and not yet said to be."""
+    ending: bool = False
+    """It ends when it has nothing left to do."""
     refs: set[int] = field(default_factory=set)
     kept: set[int] = field(default_factory=set)
     values: dict[int, str] = field(default_factory=dict)
@@ -46,10 +48,14 @@ class Worker:
         return False
 
     def leaves(self, reader: str) -> tuple[int, ...] | None:
-        """A page of memory that each lane has says what is begun."""
-        if reader == HUB:
-            return ()
-        return (self.running if self.sender == reader else 0,) if reader in self.plan.programs else None
+        """A page of memory that the hub and each lane has says what is begun: all else of that is answered."""
+        if reader != HUB and reader not in self.plan.programs:
+            return None
+        return (self.running if self.sender == reader else 0,)
+
+    @property
+    def _has_hosts(self) -> bool:
+        return self.plan.homes.get(self.name) in self.plan.hosts
 
     # its main thread
 
@@ -58,6 +64,8 @@ class Worker:
         if not self.running:
             if self.queue:
                 moves.append(Move(("start", self.queue[0][0])))
+            elif self.ending:
+                moves.append(Move(("exit",)))
         elif self.interrupted:
             moves.append(Move(("end", "cancelled")))
         elif not self.blocked:
@@ -73,6 +81,9 @@ class Worker:
         op, *rest = label
         if op == "start":
             self._start()
+        elif op == "exit":
+            self.ending = False
+            self.out.send("zygote", "kill", self.name)
         elif op == "end":
             self._end(rest[0])
         elif op == "look":
@@ -85,7 +96,7 @@ class Worker:
                 self._say("output")
             elif op == "call":
                 self.refs.add(rest[0])
-                self._say("submit", rest[0], self.running, 0, ())
+                self._say("submit", rest[0], self.running, ("", 0), ())
             elif op == "drop":
                 self.refs.discard(rest[0])
                 self._say("release", rest[0])
@@ -101,7 +112,7 @@ class Worker:
             self.cancelled.discard(self.running)
             self._end("cancelled")
             return
-        self.out.note("started", self.running)
+        self.out.note("started", self.running, *((self.name,) if self._has_hosts else ()))
         for o in self.plan.calls[self.running].holds:
             if o not in self.refs:
                 self.refs.add(o)
@@ -161,8 +172,12 @@ class Worker:
         if tag == "gone":
             self.queue = [(t, s) for t, s in self.queue if s != sender]
             self.waiting = [w for w in self.waiting if w[1] != sender]
-        elif tag == "run" and self.name in self.plan.actors:
+        elif tag == "run" and self.name in self.plan.homes:
             self._receive_call(sender, *rest)
+        elif tag == "host":
+            self.out.send(HUB, "born")
+        elif tag == "exit":
+            self.ending = True
         elif tag == "run":
             self._receive(sender, *rest)
         else:

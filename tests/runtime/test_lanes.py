@@ -400,6 +400,7 @@ def test_cancelled_calls_among_others_leave_those_as_they_are(lanes: Lanes, tmp_
     behind = [marks.mark.remote(f"behind {i}") for i in range(100)]
     for ref in behind[::2]:
         shoal.cancel(ref)
+    cluster.ensure().status()  # the hub has heard of all: what has run before that is over already
     (tmp_path / "go").touch()
     assert shoal.get(runs) == "runs"
     assert shoal.get(behind[1::2]) == [f"behind {i}" for i in range(1, 100, 2)]
@@ -430,6 +431,34 @@ def test_calls_keep_their_order_behind_one_that_ended_before_it_was_sent(lanes: 
         log.note.remote(i + 1)
         log.note.remote(i + 2, [shoal.put(i)])
     assert [i for i in shoal.get(log.dump.remote()) if i >= 0] == list(range(90))
+
+
+def test_a_value_that_has_come_by_a_lane_stands_though_its_call_is_cancelled_meanwhile(
+    lanes: Lanes, tmp_path: Path
+) -> None:
+    class Patient:
+        def answer(self, until: Path | None = None) -> int:
+            while until is not None and not until.exists():
+                time.sleep(0.001)
+            return 7
+
+    cls: Any = shoal.remote(Patient)
+    actor = cls.remote()
+    shoal.get(actor.answer.remote())
+    shoal.get(actor.answer.remote())
+    ref = actor.answer.remote(tmp_path / "go")
+    assert goes_by_lane(lanes, ref)
+    hub = cluster.ensure()._process
+    assert hub is not None
+    os.kill(hub.pid, signal.SIGSTOP)
+    try:
+        shoal.cancel(ref)
+        (tmp_path / "go").touch()
+        assert shoal.get(ref) == 7
+    finally:
+        os.kill(hub.pid, signal.SIGCONT)
+    cluster.ensure().status()  # all that it was told has been dealt with
+    assert shoal.get(ref) == 7
 
 
 def test_a_call_that_is_told_of_after_its_end_leaves_no_row(one: Lanes, tmp_path: Path) -> None:

@@ -63,3 +63,45 @@ def test_an_adoption_that_crosses_the_cancel_of_a_call_whose_ref_is_dropped_make
     assert call not in scheduler.tasks and call not in scheduler.objects.table
     commands = scheduler.handle(ev.Told(call, method.id, STAYS, STAYS, None, None, actor, 1, True))
     assert call not in scheduler.tasks and not commands
+
+
+def test_a_word_of_one_dead_process_of_an_actor_is_not_taken_for_that_of_another() -> None:
+    """A driver is asked of each what it had on a lane there: what it called later waits for all its answers."""
+    scheduler = Scheduler(Node("head", Resources(units({"CPU": 4})), 4, {}))
+    maker = replace(KIND, id=b"maker", role="actor", restarts=-1)
+    method = replace(KIND, id=b"method", role="method", shape=(), retries=1)
+    scheduler.handle(*(ev.KindDefined(k) for k in (replace(KIND), maker, method)), ev.ClientJoined(STAYS))
+    scheduler.fill_pool()
+    scheduler.handle(*(ev.WorkerReady(w) for w in list(scheduler.workers)))
+    for _ in range(4):
+        scheduler.handle(ev.Wanted(STAYS, KIND.shape))
+    # It has a lane to each from now on.
+    scheduler.handle(*(ev.LeaseClosed(w.id, w.lease) for w in scheduler.workers.values()))
+    creation, actor = b"c" * 16, b"a" * 16
+    scheduler.handle(ev.Submitted(creation, maker.id, STAYS, STAYS, None, None, actor, (), ()))
+
+    def call(number: int) -> ev.Submitted:
+        return ev.Submitted(b"%016d" % number, method.id, STAYS, STAYS, None, None, actor, (), ())
+
+    def host() -> int:
+        return next(w.id for w in scheduler.workers.values() if w.actor == actor)
+
+    def born() -> list[bytes]:
+        """What the actor is sent as soon as it is there."""
+        commands = scheduler.handle(ev.Finished(host(), creation, "ok", (), 1e-4))
+        return [c.task for c in commands if isinstance(c, cmd.Run)]
+
+    born()
+    first = host()
+    scheduler.handle(ev.WorkerDied(first, "a test", {1}))
+    second = host()
+    scheduler.handle(ev.WorkerDied(second, "a test", {1}), ev.Lost(STAYS, first, ()))
+    born()
+    third = host()
+    assert third not in (first, second)
+    scheduler.handle(ev.WorkerDied(third, "a test", {1}))
+    # What it says of the second has been on its way while it had the lane to the third.
+    scheduler.handle(ev.Lost(STAYS, second, ()), call(2))
+    assert born() == []
+    commands = scheduler.handle(ev.Lost(STAYS, third, ((call(1), True),)))
+    assert [c.task for c in commands if isinstance(c, cmd.Run)] == [call(1).task, call(2).task]

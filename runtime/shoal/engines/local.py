@@ -480,7 +480,9 @@ class LocalEngine:
             _, object_id, value = message
             calls: list[Callable[[], None]] = []
             with self._lock:
-                self._values[object_id] = value
+                present = self._values.get(object_id, AWAY)
+                if present[0] not in ("i", "e"):  # else a lane's answer was here before the hub ended the call
+                    self._values[object_id] = value
                 self._private.pop(object_id, None)
                 known = object_id in self.counts or self.streams.reads(object_id)
                 self._settle(object_id, calls)

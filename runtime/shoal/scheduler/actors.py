@@ -64,8 +64,9 @@ class Actors:
         if actor.state != ALIVE:
             return []
         out: list[Task] = []
+        silent = {client for client, _ in actor.silent}
         for caller in list(actor.mailboxes):
-            if caller[0] in actor.silent:
+            if caller[0] in silent:
                 continue
             mailbox = actor.mailboxes[caller]
             held: list[bytes] = []

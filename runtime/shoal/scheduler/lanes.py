@@ -107,7 +107,7 @@ class Lanes:
         self._deaths[worker.id] = (error, reason, clients, worker.actor or b"")
         actor = scheduler.actors.table.get(worker.actor or b"")
         if actor is not None:
-            actor.silent |= clients
+            actor.silent |= {(client, worker.id) for client in clients}
         scheduler.out.extend(LaneLost(client, worker.id) for client in sorted(clients))
         return [(t, number) for t, number in running if not self.is_waited_for(t, worker)]
 
@@ -137,7 +137,7 @@ class Lanes:
                     scheduler.lives.lost_on_lane(task, begun, reason)
             elif task.id in scheduler.tasks:
                 scheduler.lost_worker(task, error, reason, begun)
-        scheduler.lives.heard(actor, e.client)
+        scheduler.lives.heard(actor, e.client, e.worker)
 
     def client_left(self, client: int) -> None:
         """What it had on lanes ends with it; a worker that was lent to it may be running something."""
@@ -146,7 +146,7 @@ class Lanes:
             scheduler.out.append(KillWorker(worker_id))
         for worker_id, (_, _, clients, actor) in list(self._deaths.items()):
             clients.discard(client)
-            scheduler.lives.heard(actor, client)
+            scheduler.lives.heard(actor, client, worker_id)
             if not clients:
                 del self._deaths[worker_id]
         for task in [t for t in scheduler.tasks.values() if t.lane and t.client == client]:

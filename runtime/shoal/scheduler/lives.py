@@ -210,11 +210,12 @@ class ActorLives:
             task.holds = (*task.holds, actor.id)
             self._again(actor, task)
 
-    def heard(self, actor_id: bytes, caller: int) -> None:
-        """A driver has said what it had on its lane to the process that died: its later calls may go."""
+    def heard(self, actor_id: bytes, caller: int, worker: int) -> None:
+        """A driver has said what it had on its lane to a process that died: its later calls may go, unless it has yet
+        to speak of another."""
         actor = self._actors.table.get(actor_id)
         if actor is not None:
-            actor.silent.discard(caller)
+            actor.silent.discard((caller, worker))
             self.send_calls(actor)
 
     def _is_repeated(self, actor: Actor, task: Task, begun: bool, reason: str) -> bool:

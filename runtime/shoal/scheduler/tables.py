@@ -213,5 +213,6 @@ class Actor:
     """By driver, the calls that came the hub's way."""
     sent: dict[int, int] = field(default_factory=dict)
     """By driver, the calls that were sent to its present worker."""
-    silent: set[int] = field(default_factory=set)
-    """Drivers that have not said yet what they had on a lane when its process died: their later calls wait."""
+    silent: set[tuple[int, int]] = field(default_factory=set)
+    """Drivers, and processes of it that died, of which they have not said yet what they had on a lane there: their
+    later calls wait."""
