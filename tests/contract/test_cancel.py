@@ -102,8 +102,8 @@ def test_one_that_runs_is_interrupted(tmp_path: Path) -> None:
 def test_its_finally_runs_and_what_it_raises_then_changes_nothing(tmp_path: Path) -> None:
     @shoal.remote
     def cleans_up() -> None:
-        (tmp_path / "runs").touch()
         try:
+            (tmp_path / "runs").touch()
             time.sleep(1000)
         finally:
             (tmp_path / "clean").touch()
@@ -176,9 +176,9 @@ def test_it_is_not_retried(tmp_path: Path) -> None:
         time.sleep(1000)
 
     for force in (False, True):
-        (tmp_path / "runs").unlink(missing_ok=True)
+        (tmp_path / "runs").write_text("")
         ref = stubborn.remote()
-        until((tmp_path / "runs").exists)
+        until((tmp_path / "runs").read_text)
         shoal.cancel(ref, force=force)
         assert cancelled(ref)
         assert (tmp_path / "runs").read_text() == "x"
@@ -349,8 +349,8 @@ def test_force_is_not_for_actors(tmp_path: Path) -> None:
 def test_a_coroutine_is_cancelled_where_it_awaits_and_may_clean_up(tmp_path: Path) -> None:
     class Loop:
         async def sleeps(self) -> None:
-            (tmp_path / "runs").touch()
             try:
+                (tmp_path / "runs").touch()
                 await asyncio.sleep(1000)
             except asyncio.CancelledError:
                 (tmp_path / "clean").touch()
