@@ -24,6 +24,7 @@ from shoal.config import (
     default_cpus,
     default_gpus,
     default_memory,
+    disk_option,
     lineage_option,
     node_spec,
     offered,
@@ -273,6 +274,7 @@ def start(
         nodes=tuple(node_spec(node) for node in nodes),
         spill=spill_option(spill),
         lineage=lineage_option(system or {}),
+        disk=disk_option(system or {}),
     )
     folder = clusters_dir() / settings.name
     if folder.exists():

@@ -8,6 +8,8 @@ SHOAL_MAX_LINEAGE_BYTES  bytes that a cluster keeps of what tasks were called wi
               they made is lost (default: 268435456); 0: lost objects stay lost
 SHOAL_SPILL_DIR  folder for objects that do not fit into shared memory (default: where the sockets are); empty: they
               stay in memory, and a full store is an error
+SHOAL_LOCAL_FS_CAPACITY_THRESHOLD  share of that folder's disk, from 0 to 1, beyond which nothing is spilled to it
+              (default: 0.95)
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ LINGER_RESTART = 15 * 60.0
 """Seconds a cluster waits for a kernel that restarts."""
 LINEAGE = 256 << 20
 """Bytes of what is kept of tasks that may have to run again; Ray's are 1 GiB in each process that calls tasks."""
+DISK = 0.95
+"""As in Ray: https://docs.ray.io/en/latest/ray-core/objects/object-spilling.html"""
 GRACE = 2.0
 """Seconds a cluster without clients lives on: long enough to reconnect, short enough to leave nothing behind."""
 
@@ -52,6 +56,8 @@ class Settings:
     """Folder for objects on disk; None: within the cluster's own, "": nowhere."""
     lineage: int = LINEAGE
     """Bytes of what is kept of tasks that may have to run again."""
+    disk: float = DISK
+    """The share of its disk beyond which nothing is spilled."""
 
 
 SPILL = "spill"
@@ -68,6 +74,22 @@ def lineage_option(given: Mapping[str, Any]) -> int:
     if not str(wanted).isdigit():
         raise ShoalValueError(f"{wanted!r} bytes of lineage make no sense: give a whole number, 0 or more")
     return int(wanted)
+
+
+def disk_option(given: Mapping[str, Any]) -> float:
+    """How full objects may make a disk, as Ray's system configuration says it or else the environment.
+
+    Raises ValueError for what is no share from 0 to 1.
+    """
+    name = "local_fs_capacity_threshold"
+    wanted = given.get(name, os.environ.get(f"SHOAL_{name.upper()}") or DISK)
+    try:
+        share = float(wanted)
+    except (TypeError, ValueError):
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ShoalValueError(f"{name}={wanted!r} makes no sense: give the share of a disk, from 0 to 1")
+    return share
 
 
 def spill_option(folder: str | None) -> str | None:

@@ -22,6 +22,15 @@ class Vanished(Exception):
     """The file of a value is not there any more, or not to be read."""
 
 
+def no_room(size: int, why: str) -> OutOfDiskError:
+    """The error to raise for an object; `why` names the folder."""
+    return OutOfDiskError(
+        f"an object of {size / 2**20:,.1f} MiB does not fit into the object store, and not on disk either "
+        f"({why}): free some space there, drop refs you no longer need (del), "
+        "or start with shoal.init(object_spilling_directory=…) on a larger disk"
+    )
+
+
 @contextlib.contextmanager
 def _writing(path: str, size: int) -> Iterator[int]:
     """A new file of a length; it is removed and OutOfDiskError raised where the disk does not take it."""
@@ -33,11 +42,7 @@ def _writing(path: str, size: int) -> Iterator[int]:
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(path)
-        raise OutOfDiskError(
-            f"an object of {size / 2**20:,.1f} MiB does not fit into the object store, and not on disk either "
-            f"({error.strerror}: {os.path.dirname(path)}): free some space there, drop refs you no longer need (del), "
-            "or start with shoal.init(object_spilling_directory=…) on a larger disk"
-        ) from error
+        raise no_room(size, f"{error.strerror}: {os.path.dirname(path)}") from error
     finally:
         if fd >= 0:
             os.close(fd)

@@ -471,3 +471,22 @@ def test_what_objects_take_is_not_available() -> None:
         assert "object_store_memory" not in shoal.available_resources()
         assert shoal.cluster_resources()["object_store_memory"] == 64 << 20
         del large
+
+
+def test_a_disk_is_not_filled_to_its_end() -> None:
+    with store(_system_config={"local_fs_capacity_threshold": 0.0}):
+        kept = [shoal.put(block(20, i)) for i in range(3)]
+        with pytest.raises(OutOfDiskError, match=r"20\.0 MiB does not fit .*the disk would be over 0% full"):
+            shoal.put(block(20))
+        with pytest.raises(OutOfDiskError, match="100"):
+            shoal.put(block(100))
+        with pytest.raises(OutOfDiskError):
+            shoal.get(make.remote(30))
+        assert [int(shoal.get(ref)[0]) for ref in kept] == [0, 1, 2]
+        del kept
+        assert int(shoal.get(make.remote(30, 3))[0]) == 3
+
+
+def test_the_share_of_a_disk_is_checked() -> None:
+    with pytest.raises(ValueError, match="share of a disk"):
+        shoal.init(_system_config={"local_fs_capacity_threshold": 95})

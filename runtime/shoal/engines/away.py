@@ -45,7 +45,8 @@ class Away:
     def make_room(self, size: int) -> str | None:
         """Have the hub find memory: None when there is some now, else the file to write the value to.
 
-        Writes other objects to disk where it is told to. Raises ObjectStoreFullError where that is switched off.
+        Writes other objects to disk where it is told to. Raises ObjectStoreFullError where that is switched off,
+        OutOfDiskError where the disk is as full as it may be.
         """
         engine = self._engine
         while True:
@@ -57,6 +58,8 @@ class Away:
                 if path is None:
                     raise ObjectStoreFullError(why)
                 return str(path)
+            if what == "disk":
+                raise spill.no_room(size, *answer)
             number, moves = answer
             self._write(number, moves)
             engine.reclaim()

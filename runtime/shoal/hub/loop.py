@@ -95,7 +95,7 @@ class Hub:
         """By a message's tag; subjects of their own add theirs with `hear`."""
         self.hear(await_group=self.groups.await_ready, metrics=lambda peer, batch: self.metrics.add(batch))
         self.hear(prepare=self.runtime_envs.prepare)
-        self.room = Room(self, spill_folder(settings, folder))
+        self.room = Room(self, spill_folder(settings, folder), settings.disk)
         self.hear(**self.room.handlers, create=self.names.create, namespace=self.names.use)
         self.hear(
             again=self._repeats,

@@ -5,6 +5,7 @@ A process that was refused memory asks ``room`` and waits. It is told one of
     go                   there is memory now: ask for it again
     spill  NUMBER MOVES  write these objects to these files, tell ``spilled``, and ask again
     full   WHY PATH      there is nothing to be had: write your own object to this file (None: spilling is off)
+    disk   WHY           nor is there room on the disk
 
 So whoever needs the room does the writing, and the hub never touches a file's contents. The objects that go are the
 oldest that no process looks at and no running task needs; `moves` has the agreement that this takes.
@@ -13,6 +14,7 @@ oldest that no process looks at and no running task needs; `moves` has the agree
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -50,8 +52,9 @@ class _Request:
 class Room:
     """Composed into the hub, whose messages `room`, `spared`, `yielded` and `spilled` it takes."""
 
-    def __init__(self, hub: Hub, folder: Path | None) -> None:
+    def __init__(self, hub: Hub, folder: Path | None, most: float) -> None:
         self._hub = hub
+        self._most = most  # the share of the disk that may be taken
         self._folder = folder
         self._files = 0
         self._handed: dict[str, int] = {}
@@ -186,7 +189,7 @@ class Room:
             request.deadline = time.monotonic() + PATIENCE
             for number in idle:
                 self._hub.tell(number, ("spare", request.size), urgent=True)
-        elif self._folder is not None and asker not in self._vain and (victims := self._victims(request)):
+        elif self._fits_disk(request.size) and asker not in self._vain and (victims := self._victims(request)):
             request.move = self.moves.begin(asker, victims, time.monotonic() + PATIENCE)
             asked = self.moves.asked(request.move)
             for number, ids in asked.items():
@@ -199,6 +202,10 @@ class Room:
         # else others are making room: when they are done it is looked at again
 
     def _refuse(self, request: _Request) -> None:
+        if self._folder is not None and not self._fits_disk(request.size):
+            why = f"with {request.size / 2**20:,.1f} MiB more the disk would be over {self._most:.0%} full"
+            self._answer(request, ("disk", f"{why}: {self._folder}"))
+            return
         path = None if self._folder is None else self._new_path(request.peer.number)
         self._answer(request, ("full", self._describe(request.size), path))
 
@@ -252,6 +259,16 @@ class Room:
         self._hub.tell(request.peer.number, ("answer", request.question, True, answer))
 
     # files
+
+    def _fits_disk(self, size: int) -> bool:
+        """A full disk is everybody's trouble: some of it is left to others."""
+        if self._folder is None:
+            return False
+        try:
+            disk = os.statvfs(self._folder if self._folder.exists() else self._folder.parent)
+        except OSError:
+            return True  # who writes there finds out and can say so
+        return size <= (disk.f_bavail - (1 - self._most) * disk.f_blocks) * disk.f_frsize
 
     def _new_path(self, writer: int) -> str:
         assert self._folder is not None
