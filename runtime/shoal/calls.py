@@ -25,7 +25,7 @@ class Call:
 
     __slots__ = (
         "task", "work", "actor", "cell", "parent", "environment", "payload", "slots", "deps", "values", "holds",
-        "needs", "returns", "submitted", "number", "lane", "pushed_at", "told", "cancelled", "tally",
+        "needs", "returns", "submitted", "number", "lane", "pushed_at", "told", "gone", "tally",
     )  # fmt: skip
 
     def __init__(
@@ -64,5 +64,6 @@ class Call:
         self.lane: Lane | None = None
         self.pushed_at = 0.0
         self.told = False
-        self.cancelled = False
+        self.gone = False
+        """Though it still stands in the queue: cancelled, or handed to the hub."""
         self.tally: Tally

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shoal.answers import left_over
+from shoal.attention import Attention
 from shoal.calls import Call
 from shoal.link import Link
 from shoal.wire import READ, Decoder, Message, check_peer, encode
@@ -73,7 +74,7 @@ class Lane:
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._sock.connect(str(lane_path(folder, worker)))
-            check_peer(self._sock)
+            self._attention = Attention(check_peer(self._sock))
             fd = os.memfd_create("shoal-lane", os.MFD_CLOEXEC)
             try:
                 os.ftruncate(fd, PAGE)
@@ -167,6 +168,11 @@ class Lane:
         left = left_over(self._page, ANSWERS, self._received)
         self._received += len(left)
         self._take(self, self._decoder.feed(left))
+
+    def keeps_busy(self, call: Call, seconds: float) -> bool:
+        """Whether it is this that the worker is at, and neither on its way nor kept waiting for a CPU."""
+        begun: int = COUNT.unpack_from(self._page)[0]
+        return begun == call.number and self._attention.given(call.task, seconds)
 
     def unanswered(self) -> list[tuple[Call, bool]]:
         """What a dead worker still owed, and whether it had begun each."""

@@ -5,13 +5,13 @@ The engine asks `submit` and `call` first; what they do not take goes the hub's 
 
 from __future__ import annotations
 
-import collections
 import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+from shoal.backlog import WINDOW, Backlog
 from shoal.calls import Call, Tally
 from shoal.counts import RefCounts
 from shoal.exceptions import ClusterError
@@ -22,12 +22,6 @@ from shoal.scheduler.tables import Shape
 from shoal.shield import Shield
 from shoal.wire import Message
 
-SHORT = 0.001
-"""Seconds: tasks that take longer, or were never measured, are pushed on empty lanes only."""
-AHEAD = 0.005
-"""Seconds of work that are pushed ahead on a lane."""
-DEPTH = 512
-"""Calls that are pushed ahead on a lane of tasks, at most."""
 SPIKE = 4.0
 """Times its function's mean that a task counts as having taken, at most; long ones are noticed by being overdue."""
 BURST = 32
@@ -61,16 +55,6 @@ class Client(Protocol):
         """What a worker has to know before it can run the call, and does not yet."""
 
 
-class _Queue:
-    """The calls of one shape that wait for a lane, and the lanes lent for it."""
-
-    def __init__(self, shape: Shape) -> None:
-        self.shape = shape
-        self.calls: collections.deque[Call] = collections.deque()
-        self.lanes: list[Lane] = []
-        self.wanted = False
-
-
 class _Route:
     """The way to one actor."""
 
@@ -98,8 +82,8 @@ class Lanes:
         self._shield = shield
         self._lock = threading.RLock()
         self._lanes: dict[int, Lane] = {}
-        self._queues: dict[Shape, _Queue] = {}
-        self._queue_of: dict[bytes, _Queue] = {}
+        self._backlogs: dict[Shape, Backlog] = {}
+        self._backlog_of: dict[bytes, Backlog] = {}
         self._routes: dict[bytes, _Route] = {}
         self._seconds: dict[bytes, float] = {}
         self._calls: dict[bytes, Call] = {}
@@ -119,28 +103,27 @@ class Lanes:
         """Take a lean task; False when the hub should have it."""
         work = call.work
         with self._shield, self._lock:
-            queue = self._queue_of.get(work.id)
-            if queue is None:
-                shape = shape_of(work.resources)
-                queue = self._queue_of[work.id] = self._queues.setdefault(shape, _Queue(shape))
-            if not queue.lanes:
+            backlog = self._backlog_of.get(work.id)
+            if backlog is None:
+                backlog = self._backlog_of[work.id] = self._backlog(shape_of(work.resources))
+            if not backlog.accepts(call):
                 return False
-            if self._seconds.get(work.id, 1.0) > SHORT:
-                for lane in queue.lanes:
-                    if not lane.pushed:
-                        self._enter(call)
-                        self._push(lane, call, lane.lease, 0)
-                        break
-                else:
-                    return False
-            else:
-                self._enter(call)
-                queue.calls.append(call)
-                if len(queue.calls) == 1:
-                    self._fill(queue)
+            self._enter(call)
+            backlog.append(call)
             if self._unsent:
                 self._send_full()
         return True
+
+    def _backlog(self, shape: Shape) -> Backlog:
+        backlog = self._backlogs.get(shape)
+        if backlog is None:
+            backlog = Backlog(shape, self._seconds, self._push, self._hand_over, self._want)
+            self._backlogs[shape] = backlog
+        return backlog
+
+    def _want(self, shape: Shape) -> None:
+        self._link.append(("want", shape))
+        self._link.kick()
 
     def _enter(self, call: Call) -> None:
         self._calls[call.task] = call
@@ -199,25 +182,7 @@ class Lanes:
         self._client.release_dropped(call)
         self._let_go(call)
 
-    def _fill(self, queue: _Queue) -> None:
-        calls, lanes = queue.calls, queue.lanes
-        while calls:
-            call = calls[0]
-            if call.cancelled:
-                calls.popleft()
-                continue
-            lane, pushed = lanes[0], len(lanes[0].pushed)
-            for other in lanes:
-                if len(other.pushed) < pushed:
-                    lane, pushed = other, len(other.pushed)
-            if pushed and (pushed >= DEPTH or pushed * self._seconds.get(call.work.id, 1.0) >= AHEAD):
-                if not queue.wanted:
-                    queue.wanted = True
-                    self._link.append(("want", queue.shape))
-                return
-            self._push(lane, calls.popleft(), lane.lease, 0)
-
-    def _push(self, lane: Lane, call: Call, lease: int, after: int) -> None:
+    def _push(self, lane: Lane, call: Call, after: int = 0) -> None:
         known = lane.known
         if call.work.id not in known or call.environment not in known:
             for definition in self._client.definitions(call, known):
@@ -229,7 +194,7 @@ class Lanes:
         self._unsent[lane] = None
         lane.say(
             (
-                "run", lease, after, call.task, call.work.id, call.cell, (self._number, call.environment),
+                "run", lane.lease, after, call.task, call.work.id, call.cell, (self._number, call.environment),
                 call.payload, call.slots, call.deps, call.values,
             )
         )  # fmt: skip
@@ -263,7 +228,7 @@ class Lanes:
                 return
             if lean and route.open and lane is not None:
                 self._enter(call)
-                self._push(lane, call, 0, route.after)
+                self._push(lane, call, route.after)
                 self._send_full()
                 return
             route.open = False
@@ -293,6 +258,8 @@ class Lanes:
                 self._lent(*message[1:])
             elif tag == "lease_over":
                 self._over(*message[1:])
+            elif tag == "admit":
+                self._admitted(*message[1:])
             elif tag == "offer":
                 self._offered(*message[1:])
             elif tag == "lane_lost":
@@ -315,15 +282,19 @@ class Lanes:
         return lane
 
     def _lent(self, worker: int, lease: int, shape: Shape) -> None:
-        queue = self._queues.setdefault(shape, _Queue(shape))
-        queue.wanted = False
+        backlog = self._backlog(shape)
+        backlog.admit(WINDOW)  # it lends when none wait there
         lane = self._lane_to(worker)
-        if lane is None or lane.ended:
-            return
-        lane.lease = lease
-        if lane not in queue.lanes:
-            queue.lanes.append(lane)
-        self._fill(queue)
+        if lane is not None and not lane.ended:
+            lane.lease = lease
+            if lane not in backlog.lanes:
+                backlog.lanes.append(lane)
+        backlog.feed()
+
+    def _admitted(self, shape: Shape, room: int) -> None:
+        backlog = self._backlog(shape)
+        backlog.admit(room)
+        backlog.feed()
 
     def _over(self, worker: int, lease: int) -> None:
         lane = self._lanes.get(worker)
@@ -331,21 +302,16 @@ class Lanes:
             self._shut(lane)
 
     def _shut(self, lane: Lane) -> None:
-        """No more tasks on it. What waits, and has no lane left, goes to the hub."""
+        """No more tasks on it. What waits, and has no lane left, goes to the hub by and by."""
         lane.lease = 0
         if lane.pushed and not lane.ended:
             # Some may have come after the worker looked through its lanes, and it may be busy: have it look again.
             self._unsent.pop(lane, None)
             lane.when_clear(lambda: self._poke(lane.worker))
-        for queue in self._queues.values():
-            if lane in queue.lanes:
-                queue.lanes.remove(lane)
-                if not queue.lanes:
-                    calls, queue.calls = queue.calls, collections.deque()
-                    queue.wanted = False
-                    for call in calls:
-                        if not call.cancelled:
-                            self._hand_over(call)
+        for backlog in self._backlogs.values():
+            if lane in backlog.lanes:
+                backlog.lanes.remove(lane)
+                backlog.feed()
 
     def _poke(self, worker: int) -> None:
         self._link.append(("poke", worker))
@@ -428,16 +394,23 @@ class Lanes:
         if values:
             self._client.deliver(values)
         if lane.lease:
-            for queue in self._queues.values():
-                if queue.calls and lane in queue.lanes:
-                    self._fill(queue)
+            for backlog in self._backlogs.values():
+                if backlog and lane in backlog.lanes:
+                    backlog.feed()
             self._send_full()
 
     def _returned(self, lane: Lane, tasks: Iterable[bytes]) -> None:
+        """The worker has not begun them: they are first in their queue again. One that the hub knows of goes there."""
+        again: dict[Backlog, list[Call]] = {}
         for task in tasks:
             call = lane.pushed.pop(task, None)
-            if call is not None:
+            if call is not None and call.told:
                 self._hand_over(call)
+            elif call is not None:
+                call.lane = None
+                again.setdefault(self._backlog_of[call.work.id], []).append(call)
+        for backlog, calls in again.items():
+            backlog.put_back(calls)
 
     def _answered(self, task: bytes) -> None:
         """A call that was on a lane has ended the hub's way."""
@@ -455,7 +428,7 @@ class Lanes:
             if call.task not in self._calls:
                 return False
             if call.lane is None:
-                self._queue_of[call.work.id].calls.remove(call)
+                call.gone = True
                 self._hand_over(call)
             elif not call.told:
                 call.told = True
@@ -481,7 +454,7 @@ class Lanes:
         with self._shield, self._lock:
             for call in calls:
                 if call.lane is None:
-                    call.cancelled = True
+                    call.gone = True
                     if call.task in self._calls:
                         self._leave(call)
                         out.append(call)
@@ -542,8 +515,7 @@ class Lanes:
                 if not call.told:
                     self.tell(call)
                 if lane.lease:
-                    if len(lane.pushed) > 1:
-                        self._seconds[call.work.id] = max(SHORT * 2, self._seconds.get(call.work.id, 0.0))
+                    if len(lane.pushed) > 1 and lane.keeps_busy(call, OVERDUE / 2):
                         self._link.append(("overdue", lane.worker, lane.lease))
                         self._shut(lane)
                     break  # only the first of tasks can be running

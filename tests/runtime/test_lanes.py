@@ -17,6 +17,7 @@ import pytest
 
 import shoal
 from shoal import cluster
+from shoal.backlog import WINDOW
 from shoal.engines.local import LocalEngine
 from shoal.exceptions import ActorDiedError, ActorUnavailableError, TaskCancelledError, WorkerCrashedError
 from shoal.lanes import Lanes
@@ -77,7 +78,7 @@ def pid() -> int:
 
 def warm(lanes: Lanes) -> None:
     """Until a worker is lent to us, and `add` is known to be short."""
-    while not any(queue.lanes for queue in lanes._queues.values()):
+    while not any(backlog.lanes for backlog in lanes._backlogs.values()):
         shoal.get([add.remote(1, 2) for _ in range(50)])
     shoal.get([add.remote(1, 2) for _ in range(50)])
 
@@ -176,6 +177,39 @@ def test_a_wait_that_is_over_leaves_nothing_with_what_is_not_ready(one: Lanes, t
     shoal.get(refs)
 
 
+def test_tasks_beyond_the_window_wait_with_the_driver_and_those_asked_for_run_first(
+    lanes: Lanes, tmp_path: Path
+) -> None:
+    @shoal.remote
+    def maybe(path: Path | None, *_: int) -> int:
+        while path is not None and not path.exists():
+            time.sleep(0.005)
+        return 1
+
+    stuck = [maybe.remote(tmp_path / "go") for _ in range(2)]
+    many = [maybe.remote(None) for _ in range(3 * WINDOW)]
+    assert goes_by_lane(lanes, many[-1])
+    assert not goes_by_lane(lanes, many[WINDOW // 2])
+    assert cluster.ensure().status()["tasks"] < 2 * WINDOW
+    behind = [maybe.remote(None, ref) for ref in many[-3:]]  # by which the hub hears of them
+    assert not any(goes_by_lane(lanes, ref) for ref in many[-3:])
+    shoal.cancel(many[-4])
+    with pytest.raises(TaskCancelledError):
+        shoal.get(many[-4], timeout=PATIENCE)
+    (tmp_path / "go").touch()
+    assert shoal.get([*stuck, *many[:-4], *many[-3:], *behind], timeout=PATIENCE) == [1] * (3 * WINDOW + 4)
+
+
+def test_a_task_waits_for_tasks_that_its_driver_has_kept_back(one: Lanes) -> None:
+    @shoal.remote
+    def total(refs: list[Any]) -> int:
+        return sum(shoal.get(refs))
+
+    many = [add.remote(1, 0) for _ in range(2 * WINDOW)]
+    assert shoal.get(total.remote(many[-100:]), timeout=PATIENCE) == 100
+    assert shoal.get(many, timeout=PATIENCE) == [1] * len(many)
+
+
 def test_the_values_of_quick_tasks_do_not_wait_for_a_long_one_behind_them(lanes: Lanes, tmp_path: Path) -> None:
     @shoal.remote
     def maybe(path: Path | None) -> int:
@@ -258,7 +292,7 @@ import shoal, sys, time
 shoal.init({cluster.ensure().name!r})
 @shoal.remote
 def f(x): return x
-while not any(q.lanes for q in shoal.cluster.current().engine.lanes._queues.values()): shoal.get(f.remote(1))
+while not any(b.lanes for b in shoal.cluster.current().engine.lanes._backlogs.values()): shoal.get(f.remote(1))
 print('lent', flush=True)
 time.sleep(1000)
 """,

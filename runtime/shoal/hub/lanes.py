@@ -38,6 +38,7 @@ class Lanes:
         hub.perform.update(
             {
                 cmd.Lend: self._lend,
+                cmd.Admit: lambda c: hub.tell(c.client, ("admit", c.shape, c.room)),
                 cmd.CloseLease: self._close_lease,
                 cmd.OfferLane: self._offer,
                 cmd.LaneTold: self._record,

@@ -170,6 +170,14 @@ class Lend(NamedTuple):
     shape: Shape
 
 
+class Admit(NamedTuple):
+    """A driver may hand over so many more of the tasks of this shape that wait with it."""
+
+    client: int
+    shape: Shape
+    room: int
+
+
 class CloseLease(NamedTuple):
     """Tell the worker, and the driver, that this is over."""
 
@@ -249,6 +257,7 @@ Command = (
     | ActorChanged
     | GroupPlaced
     | Lend
+    | Admit
     | CloseLease
     | OfferLane
     | LaneTold

@@ -229,7 +229,7 @@ class GroupAwaited(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """A driver could use another worker for tasks of this shape."""
+    """Tasks of this shape wait with a driver: it could use another worker, or hand more of them over."""
 
     client: int
     shape: Shape

@@ -6,7 +6,7 @@ the word goes to the worker, so that it works though the driver hangs.
 
 from __future__ import annotations
 
-from shoal.scheduler.commands import CloseLease, Command, Lend
+from shoal.scheduler.commands import Admit, CloseLease, Command, Lend
 from shoal.scheduler.tables import LENT, Shape, Task, Worker
 
 
@@ -81,3 +81,11 @@ class Lending:
 
     def wants(self) -> list[tuple[int, Shape]]:
         return list(self._wants)
+
+    def has(self, client: int, shape: Shape) -> bool:
+        """Whether it has a worker on loan for this, and goes on with what waits."""
+        return any(w.job == client and w.shape == shape and not w.closing for w in self._lent.values())
+
+    def admit(self, client: int, shape: Shape, room: int) -> None:
+        del self._wants[client, shape]
+        self._out.append(Admit(client, shape, room))

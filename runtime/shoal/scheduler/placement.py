@@ -36,6 +36,10 @@ AHEAD = 0.005
 """Seconds of work that a worker is given at once."""
 DEPTH = 128
 """Tasks that a worker is given at once, at most."""
+LOW = 1024
+"""When fewer tasks of a driver wait here it may hand over as many again, of those that it keeps."""
+SHORT = 0.001
+"""Seconds: tasks that take less are better pushed by their driver, when a worker can be lent to it."""
 OVERDUE = 0.010
 """Seconds after which the tasks behind a running one are taken back."""
 
@@ -149,9 +153,8 @@ class Placement:
                     starved.append(queue)
             if self.lending:
                 self.lending.recall(len(queue))
-        if not self._queues:
-            for client, shape in self.lending.wants():
-                self._lend_idle(client, shape)
+        for client, shape in self.lending.wants():
+            self._serve(client, shape)
         if starved:
             self.stalls.look((task for queue in starved for task in queue), self.pool.most)
 
@@ -239,13 +242,33 @@ class Placement:
         if not leased:
             del self._leases[key]
 
-    def _lend_idle(self, client: int, shape: Shape) -> None:
+    def _serve(self, client: int, shape: Shape) -> None:
+        """Tasks wait with a driver: it is lent a worker when nobody waits here, else they queue up with the others."""
+        if not self._queues and self._lend_idle(client, shape):
+            return
+        if self.lending.has(client, shape):
+            return  # it goes on with that, until it is asked for it back
+        key = (client, shape, "", None)
+        line = self._queues.get(key)
+        if line is None:
+            alone = not self._queues and any(not w.blocked for w in self._leases.get(key, ()))
+            room = not alone  # else it is lent those that run the last of its tasks
+        else:
+            head = self._tasks.get(line.head)
+            short = head is not None and head.kind.seconds is not None and head.kind.seconds < SHORT
+            room = len(line) <= LOW and not (short and len(self._queues) == 1)
+        if room:
+            self.lending.admit(client, shape, LOW)
+
+    def _lend_idle(self, client: int, shape: Shape) -> bool:
         seat = self.strategies.seat(shape, None)
         worker = self.pool.pop_idle(seat.node, "") if seat is not None else None
         if seat is not None and worker is not None:
             worker.seat, worker.job = seat, client
             self.hold(worker, shape)
             self.lending.lend(worker)
+            return True
+        return False
 
     def end_loan(self, worker: Worker, lease: int) -> None:
         """The worker says that nothing of the loan runs any more."""
