@@ -18,8 +18,8 @@ from shoal.exceptions import ClusterError
 
 _LENGTH = struct.Struct("<I")
 READ = 1 << 16
-"""Bytes asked of a socket at once. Memory for more than 128 KiB is mapped and unmapped at each read, which takes longer than
-all else that a small message needs."""
+"""Bytes asked of a socket at once. Memory for more than 128 KiB is mapped and unmapped at each read, which takes longer
+than all else that a small message needs."""
 PROTOCOL = 2
 """Raised whenever messages change: both ends must agree."""
 END = "z"
