@@ -9,6 +9,7 @@ fds 1 and 2 as well. Output is sent before the `done` of its task on the same so
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import collections
 import contextlib
@@ -30,6 +31,8 @@ from shoal.engines.local import LocalEngine
 from shoal.environment import Environments
 from shoal.exceptions import ClusterDiedError, ShoalValueError
 from shoal.execution import Ended, Execution
+from shoal.importing import PATIENCE as IMPORT_PATIENCE
+from shoal.importing import is_importing
 from shoal.incoming import Incoming
 from shoal.lane import lane_path
 from shoal.output import OutputPipes
@@ -41,6 +44,8 @@ from shoal.wire import READ, Message
 if TYPE_CHECKING:
     from shoal.concurrency import Groups
 
+IMPORT_LOOK = 0.02
+"""Seconds between looks whether an import that must not be interrupted is over."""
 HOLD_BACK = 0.002
 """Seconds that results of quick tasks may gather while more tasks wait here."""
 
@@ -90,6 +95,7 @@ class Worker:
         """Of the actor that lives here: its methods have the CPUs that it has."""
         self._running: bytes | None = None
         self._interrupted: bytes | None = None
+        self._interrupted_at = 0.0
         self._ending = False
         self._leaving = False
         self._sent_at = 0.0
@@ -441,7 +447,7 @@ class Worker:
         self._heard(task)
         with self._lock:
             if self._running == task:
-                self._interrupted = task
+                self._interrupted, self._interrupted_at = task, time.monotonic()
                 signal.pthread_kill(self._main, signal.SIGINT)
                 return
         self._cancel(task)
@@ -475,11 +481,18 @@ class Worker:
         self.engine.link.report(("cancel_heard", task))
 
     def _wants_interrupt(self) -> bool:
-        """In the signal handler: raise only in the task that is meant."""
-        if self._interrupted is not None and self._interrupted == self._running:
-            self._interrupted = None
-            return True
-        return False
+        """In the signal handler: raise only in the task that is meant, and not in the midst of an import."""
+        if self._interrupted is None or self._interrupted != self._running:
+            return False
+        if is_importing() and time.monotonic() - self._interrupted_at < IMPORT_PATIENCE:
+            _thread.start_new_thread(self._interrupt_later, ())
+            return False
+        self._interrupted = None
+        return True
+
+    def _interrupt_later(self) -> None:
+        time.sleep(IMPORT_LOOK)
+        signal.pthread_kill(self._main, signal.SIGINT)
 
     def _give_back(self, tasks: tuple[bytes, ...]) -> None:
         wanted = set(tasks)

@@ -7,8 +7,10 @@ Where a test needs a call to be at a certain point, files tell: it has begun whe
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -166,6 +168,35 @@ def test_all_values_of_one_that_returns_several_are_gone(tmp_path: Path) -> None
     until((tmp_path / "runs").exists)
     shoal.cancel(second)
     assert cancelled(first) and cancelled(second)
+
+
+@pytest.mark.needs_processes
+def test_an_import_is_not_interrupted(tmp_path: Path) -> None:
+    """An extension module that is half loaded could not be loaded again, by whatever runs there later."""
+    (tmp_path / "slow_to_import.py").write_text(
+        "import pathlib, time\n"
+        "here = pathlib.Path(__file__).parent\n"
+        "(here / 'runs').touch()\n"
+        "while not (here / 'go').exists(): time.sleep(0.01)\n"
+        "(here / 'imported').touch()\n"
+    )
+
+    @shoal.remote
+    def imports() -> None:
+        sys.path.insert(0, str(tmp_path))
+        try:
+            importlib.import_module("slow_to_import")
+        finally:
+            sys.path.remove(str(tmp_path))
+        time.sleep(1000)
+
+    ref = imports.remote()
+    until((tmp_path / "runs").exists)
+    shoal.cancel(ref)
+    shoal.wait([ref], timeout=0.5)
+    (tmp_path / "go").touch()
+    assert cancelled(ref)
+    assert (tmp_path / "imported").exists()
 
 
 def test_it_is_not_retried(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -144,6 +146,9 @@ class Away:
         value = self._values.get(object_id, AWAY)
         if value[0] in ("i", "e"):
             return engine.load(object_id, value, writable)
+        if "numpy" not in sys.modules:
+            with engine.shield:  # what is interrupted there cannot be imported again
+                importlib.import_module("numpy")
         with engine.store.uses.during(object_id):  # from here on it stays where it is
             return engine.load(object_id, self.value(object_id, deadline), writable, deadline)
 
