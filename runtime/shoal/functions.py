@@ -84,6 +84,23 @@ class Definition:
         return {"target": self.target, "_blob": None, "captured": (), "_kept": []}
 
 
+def default_retries() -> int:
+    """How often a task is repeated that says nothing of it: SHOAL_TASK_MAX_RETRIES or RAY_TASK_MAX_RETRIES, else 3.
+
+    Raises ValueError where that is no number of retries.
+    """
+    for name in ("SHOAL_TASK_MAX_RETRIES", "RAY_TASK_MAX_RETRIES"):
+        text = os.environ.get(name)
+        if text:
+            try:
+                return max(-1, int(text))
+            except ValueError:
+                raise ShoalValueError(
+                    f"{name}={text!r} is no number of retries: give a whole number, or -1 for any number"
+                ) from None
+    return RETRIES
+
+
 def work_id(function: bytes, *details: Any) -> bytes:
     return hashlib.blake2b(function + repr(details).encode(), digest_size=16).digest()
 
@@ -160,7 +177,7 @@ class RemoteFunction(Generic[P, R]):
         values = returned.values(number, options)
         retries = options.get("max_retries")
         name = options.get("name") or self.__name__  # type: ignore[attr-defined]
-        retries = RETRIES if retries is None else retries
+        retries = default_retries() if retries is None else retries
         retry_on = opts.retry_on(options)
         wish = wish_of(options, f"{name}()", demand)
         calls = options.get("max_calls")

@@ -587,6 +587,29 @@ def test_a_crash_is_retried_and_then_told() -> None:
 
 
 @pytest.mark.needs_processes
+@pytest.mark.parametrize("name", ["SHOAL_TASK_MAX_RETRIES", "RAY_TASK_MAX_RETRIES"])
+def test_the_environment_says_how_often_a_task_is_repeated(
+    name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    def crash() -> None:
+        (tmp_path / str(os.getpid())).touch()
+        os._exit(5)
+
+    monkeypatch.setenv(name, "0")
+    with pytest.raises(WorkerCrashedError):
+        shoal.get(shoal.remote(crash).remote(), timeout=20)
+    assert len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(WorkerCrashedError):
+        shoal.get(shoal.remote(crash).options(max_retries=1).remote(), timeout=20)
+    assert len(list(tmp_path.iterdir())) == 3
+    monkeypatch.setenv(name, "often")
+    with pytest.raises(ValueError, match=f"{name}='often' is no number of retries"):
+        shoal.remote(crash).remote()
+
+
+@pytest.mark.needs_processes
 def test_a_crash_that_does_not_recur_is_mended_by_the_retry(tmp_path: Any) -> None:
     import os
     import signal
