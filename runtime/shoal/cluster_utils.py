@@ -11,7 +11,7 @@ from typing import Any
 
 from shoal import cluster, lifecycle
 from shoal.config import node_spec
-from shoal.exceptions import EngineUnavailable, ShoalValueError
+from shoal.exceptions import ClusterDiedError, EngineUnavailable, ShoalValueError
 
 RAYS = frozenset(
     """_system_config dashboard_host dashboard_port include_dashboard min_worker_port max_worker_port worker_port_list
@@ -27,12 +27,17 @@ cluster_not_supported = False
 class ClusterNode:
     """One node of a `Cluster`."""
 
-    def __init__(self, node_id: str, row: dict[str, Any]) -> None:
+    def __init__(self, node_id: str, row: dict[str, Any], address: str, head: bool) -> None:
+        self.address = address  # of its cluster
+        self._head = head
         self.node_id = node_id
         self.unique_id = node_id
         self.node_ip_address: str = row["NodeManagerAddress"]
         self.node_name: str = row["NodeName"]
         self.labels: dict[str, str] = row["Labels"]
+
+    def is_head(self) -> bool:
+        return self._head
 
     def __repr__(self) -> str:
         return f"ClusterNode({self.node_id})"
@@ -101,10 +106,11 @@ class Cluster:
             if self._at_exit:
                 atexit.register(_shutdown, weakref.ref(self))
             row = self._rows()[0]
-            self.head_node = ClusterNode(row["NodeID"], row)
+            self.head_node = ClusterNode(row["NodeID"], row, self._cluster.name, True)
             return self.head_node
         node_id: str = self._cluster.engine.query("add_node", spec)
-        node = ClusterNode(node_id, next(row for row in self._rows() if row["NodeID"] == node_id))
+        row = next(row for row in self._rows() if row["NodeID"] == node_id)
+        node = ClusterNode(node_id, row, self._cluster.name, False)
         self.worker_nodes.append(node)
         return node
 
@@ -132,6 +138,14 @@ class Cluster:
         alive = sum(row["Alive"] for row in self._rows())
         if alive != len(self.list_all_nodes()):
             raise TimeoutError(f"{alive} nodes are alive, and {len(self.list_all_nodes())} should be")
+
+    def remaining_processes_alive(self) -> bool:
+        """Whether the cluster lives, with all nodes that were not removed."""
+        try:
+            alive = {row["NodeID"] for row in self._rows() if row["Alive"]}
+        except ClusterDiedError:
+            return False
+        return all(node.node_id in alive for node in self.list_all_nodes())
 
     def list_all_nodes(self) -> list[ClusterNode]:
         return [*([] if self.head_node is None else [self.head_node]), *self.worker_nodes]

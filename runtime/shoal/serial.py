@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
 
+from shoal.addons import ADDONS
 from shoal.exceptions import ForeignRefError, SerializationError, ShoalTypeError
 
 _ATOMS = frozenset({type(None), bool, int, float, str, bytes, complex})
@@ -62,6 +64,9 @@ def pack(
         return Packed(pickle.dumps(value, 5), (), ())
     import cloudpickle
 
+    for name in ADDONS:
+        if sys.modules.get(name) is not _learned.get(name):
+            _learn(name)
     outer, _contained.ids = _contained.ids, []
     buffers: list[pickle.PickleBuffer] = []
     try:
@@ -78,6 +83,21 @@ def pack(
         raise SerializationError(explain(value, what, error, lambda part: _size(part) is not None)) from error
     finally:
         _contained.ids = outer
+
+
+_learned: dict[str, Any] = {}
+"""Modules of ADDONS that were seen to."""
+
+
+def _learn(name: str) -> None:
+    """A module has been loaded: see to the class in it that needs it, unless somebody has."""
+    import cloudpickle
+
+    cls, serializer, deserializer = ADDONS[name]
+    found = getattr(sys.modules.get(name), cls, None)
+    if found is not None and found not in cloudpickle.Pickler.dispatch_table:
+        register(found, serializer, deserializer)
+    _learned[name] = sys.modules.get(name)
 
 
 def _size(value: Any) -> int | None:

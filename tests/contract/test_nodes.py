@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -263,6 +264,26 @@ def test_a_node_dies_and_its_work_with_it(tmp_path: Path) -> None:
         with pytest.raises(NodeDiedError):
             shoal.get(ref)
         assert [row["Alive"] for row in shoal.nodes()] == [True, False]
+    finally:
+        cluster.shutdown()
+
+
+def test_a_cluster_knows_whether_it_is_whole() -> None:
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        node = cluster.add_node(num_cpus=1)
+        assert [n.is_head() for n in cluster.list_all_nodes()] == [True, False]
+        assert {n.address for n in cluster.list_all_nodes()} == {cluster.address}
+        assert cluster.remaining_processes_alive()
+        cluster.remove_node(node)
+        assert cluster.remaining_processes_alive()
+        shoal.init(cluster.address)
+        here = shoal.cluster.current()
+        assert here is not None
+        hub = here.engine.query("status")["pid"]
+        shoal.shutdown()
+        os.kill(hub, signal.SIGKILL)
+        until(lambda: not cluster.remaining_processes_alive())
     finally:
         cluster.shutdown()
 

@@ -9,6 +9,7 @@ import decimal
 import enum
 import fractions
 import functools
+import importlib
 import io
 import math
 import pickle
@@ -511,3 +512,33 @@ def test_a_value_that_gets_a_ref_as_it_is_unpickled() -> None:
     for _ in range(10):
         ref = shoal.put(Resolves(ref))
     assert shoal.get(ref) == 42
+
+
+STARLETTE = """
+class State:
+    def __init__(self, state=None):
+        super().__setattr__("_state", {} if state is None else state)
+
+    def __setattr__(self, key, value):
+        self._state[key] = value
+
+    def __getattr__(self, key):
+        return self._state[key]
+"""
+
+
+def test_an_application_with_starlettes_state_travels(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "starlette").mkdir()
+    (tmp_path / "starlette" / "__init__.py").touch()
+    (tmp_path / "starlette" / "datastructures.py").write_text(STARLETTE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("starlette", "starlette.datastructures"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    datastructures = importlib.import_module("starlette.datastructures")
+    try:
+        state = datastructures.State()
+        state.users = 3
+        for arrived in trips([state]):
+            assert type(arrived[0]) is datastructures.State and arrived[0].users == 3
+    finally:
+        shoal.util.deregister_serializer(datastructures.State)
