@@ -22,7 +22,9 @@ FLOORS = [
     "ids foreign labels implicit followers",
     "strategies",
     "config current spill wire serial signatures feed trace runtime_env returned futures concurrency",
-    "errors refs link calls segments store util.serialization packages environment options scheduler/*",
+    "log_config",
+    "errors refs link calls segments store util.serialization packages environment options job_config "
+    "scheduler/*",
     "generators",
     "lane",
     "backlog",

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from shoal.foreign import SCRIPT_MODE as SCRIPT_MODE
     from shoal.foreign import WORKER_MODE as WORKER_MODE
     from shoal.foreign import Language as Language
-    from shoal.foreign import LoggingConfig as LoggingConfig
     from shoal.foreign import cpp_function as cpp_function
     from shoal.foreign import java_actor_class as java_actor_class
     from shoal.foreign import java_function as java_function
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
     from shoal.lifecycle import init as init
     from shoal.lifecycle import is_initialized as is_initialized
     from shoal.lifecycle import shutdown as shutdown
+    from shoal.log_config import LoggingConfig as LoggingConfig
     from shoal.methods import method as method
     from shoal.refs import ObjectID as ObjectID
     from shoal.refs import ObjectRef as ObjectRef
@@ -69,7 +69,7 @@ _WHERE = {
     "JobID": "shoal.ids",
     "LOCAL_MODE": "shoal.foreign",
     "Language": "shoal.foreign",
-    "LoggingConfig": "shoal.foreign",
+    "LoggingConfig": "shoal.log_config",
     "NodeID": "shoal.ids",
     "ObjectID": "shoal.refs",
     "ObjectRef": "shoal.refs",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -20,6 +21,7 @@ from shoal.exceptions import (
 from shoal.functions import Definition, refuse_bind, work_id
 from shoal.groups import wish_of
 from shoal.ids import ActorID
+from shoal.job_config import LIFETIME
 from shoal.methods import IMPLICIT, ActorMethod, MethodSpec, methods_of
 from shoal.refs import ObjectRef
 from shoal.runs import Concurrency
@@ -121,7 +123,7 @@ class ActorClass:
         demand = opts.resources(self._options, 1.0)
         # As in Ray: one CPU to be placed and none while it lives, unless num_cpus says otherwise.
         held = opts.resources(self._options, 0.0)
-        detached = self._options.get("lifetime") == "detached"
+        detached = (self._options.get("lifetime") or os.environ.get(LIFETIME)) == "detached"
         restarts = self._options.get("max_restarts") or 0
         concurrency = _concurrency(self.__wrapped__, self._options, methods)
         wish = wish_of(self._options, f"actor {self.__name__}", held, demand)

@@ -89,6 +89,8 @@ class Cluster:
         self._unechoed: Callable[[], None] = lambda: None
         self.quiet = False
         """What its tasks print is not to appear in this program's output."""
+        self.bare = False
+        """It is to appear there as it is."""
         self._pid = os.getpid()
 
     @property
@@ -114,7 +116,7 @@ class Cluster:
     def echo(self, on: bool) -> None:
         """Have what tasks print appear in this program's output, or no longer."""
         if on and self._echo is None:
-            self._echo = Echo()
+            self._echo = Echo(self.bare)
             self._unechoed = self.on_output(self._echo)
         elif not on and self._echo is not None:
             self._unechoed()

@@ -17,10 +17,12 @@ CYAN, PLAIN = "\033[36m", "\033[0m"
 class Echo:
     """Called with each piece of output, by one thread at a time.
 
-    Lines that have no end yet wait for it, or for the empty output which says that none will come.
+    Lines that have no end yet wait for it, or for the empty output which says that none will come. `bare`: they are
+    written as they are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bare: bool = False) -> None:
+        self._bare = bare
         self._begun: dict[tuple[str, str], str] = {}
 
     def __call__(self, output: Output) -> None:
@@ -32,20 +34,19 @@ class Echo:
         if begun:
             self._begun[key] = begun
         if newline:
-            _write(*key, whole)
+            self._write(*key, whole)
 
     def close(self) -> None:
         """Write the lines that will have no end."""
         begun, self._begun = self._begun, {}
         for key, text in begun.items():
-            _write(*key, text)
+            self._write(*key, text)
 
-
-def _write(stream: str, source: str, text: str) -> None:
-    file = sys.stdout if stream == "stdout" else sys.stderr
-    try:
-        before = f"{CYAN}({source}){PLAIN}" if file.isatty() else f"({source})"
-        file.write("".join(f"{before} {line}\n" for line in text.split("\n")))
-        file.flush()
-    except (AttributeError, OSError, ValueError):
-        pass  # this program has closed it, or never had one
+    def _write(self, stream: str, source: str, text: str) -> None:
+        file = sys.stdout if stream == "stdout" else sys.stderr
+        try:
+            before = "" if self._bare else f"{CYAN}({source}){PLAIN} " if file.isatty() else f"({source}) "
+            file.write("".join(f"{before}{line}\n" for line in text.split("\n")))
+            file.flush()
+        except (AttributeError, OSError, ValueError):
+            pass  # this program has closed it, or never had one

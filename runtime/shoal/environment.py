@@ -12,7 +12,7 @@ import sys
 import traceback
 from typing import Any
 
-from shoal import as_ray
+from shoal import as_ray, log_config
 from shoal.serial import unpack
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -101,6 +101,7 @@ class Environments:
             os.environ.clear()
             os.environ.update(environ)
         as_ray.follow(environ)
+        log_config.follow(environ)
         sys.path[:] = path
         if cwd:
             with contextlib.suppress(OSError):

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import platform
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from shoal import as_ray, cluster, current
+from shoal import as_ray, cluster, current, log_config
 from shoal.config import node_spec
 from shoal.exceptions import AlreadyInitializedError, InitOptionError, ShoalValueError
+from shoal.job_config import JobConfig
+from shoal.job_config import given as given_job
+from shoal.job_config import leave as leave_job
+from shoal.log_config import LoggingConfig
 from shoal.options import name_of
 from shoal.runtime_env import RuntimeEnv, checked
 
 if TYPE_CHECKING:
     from shoal.engines.base import Engine
 
+logger = logging.getLogger(__name__)
+
 RAY = "2.60.0"
 """The release of Ray whose API this follows, for scripts that ask."""
 ONLY_RAYS = frozenset(
-    """include_dashboard dashboard_host dashboard_port configure_logging logging_level logging_format logging_config
+    """include_dashboard dashboard_host dashboard_port configure_logging logging_level logging_format
     enable_resource_isolation cgroup_path system_reserved_cpu system_reserved_memory proxy_server_url
     _system_config _temp_dir _metrics_export_port _node_ip_address _driver_object_store_memory _plasma_directory
     _redis_username _redis_password _enable_object_reconstruction _tracing_startup_hook _skip_env_hook _node_name
@@ -100,6 +107,8 @@ def init(
     local_mode: bool = False,
     namespace: str | None = None,
     runtime_env: dict[str, Any] | RuntimeEnv | None = None,
+    logging_config: LoggingConfig | None = None,
+    job_config: JobConfig | dict[str, Any] | None = None,
     ignore_reinit_error: bool = False,
     log_to_driver: bool = True,
     _memory: int | None = None,
@@ -115,10 +124,13 @@ def init(
     processes; `namespace` is where the names of this program's actors are, shared with other programs that give the
     same one (None: one of its own); `log_to_driver` whether what tasks print appears in this program's output (in a
     notebook with the extension it is in the cell, whatever is said here); `runtime_env` is what all that this program
-    submits runs in. Run again in a notebook with equal arguments it returns the same context; in a script it raises
-    RuntimeError, unless told to ignore that. Options of Ray's dashboard, logs and daemons are taken and have no effect.
+    submits runs in; `logging_config` says how it and its tasks log, and `job_config` more of what holds for all its
+    work. Run again in a notebook with equal arguments it returns the same context; in a script it raises RuntimeError,
+    unless told to ignore that. Options of Ray's dashboard, logs and daemons are taken and have no effect.
     """
     _check(others)
+    job = given_job(job_config)
+    runtime_env, namespace = runtime_env or job.runtime_env, job.ray_namespace if namespace is None else namespace
     env = checked(runtime_env) if runtime_env else None
     namespace = None if namespace is None else name_of("a namespace", namespace)
     sizes = dict(
@@ -168,7 +180,12 @@ def init(
         made.close()
         raise
     made.quiet = not log_to_driver or as_ray.installed() and os.environ.get("RAY_LOG_TO_DRIVER") == "0"
+    job.enter()
+    if logging_config is not None:
+        log_config.use(logging_config)
+    made.bare = log_config.VARIABLE in os.environ  # its lines say themselves who speaks
     cluster.use(made)
+    logger.info("Started or joined the shoal cluster %s.", made.name)
     return _joined(made.engine, arguments)
 
 
@@ -215,6 +232,7 @@ def shutdown(*, wait_for_processes: bool = False) -> None:
     if cluster.current() is None and current.peek() is not None:
         return  # a worker does not leave the cluster it belongs to
     cluster.leave()
+    leave_job()
     _inited.context = None
 
 
