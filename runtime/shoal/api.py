@@ -52,8 +52,14 @@ def _remote(target: Any, options: dict[str, Any]) -> Any:
     return RemoteFunction(target, opts.check("task", options))
 
 
-def put(value: T) -> ObjectRef[T]:
-    """Store a value; returns its ref. Raises TypeError for a ref: it is on the cluster already."""
+def put(value: T, *, _owner: Any = None) -> ObjectRef[T]:
+    """Store a value; returns its ref. Raises TypeError for a ref: it is on the cluster already.
+
+    A value lasts as long as anybody holds a ref to it, whoever made it: `_owner`, the handle of an actor that is to
+    answer for it in Ray, changes nothing here.
+    """
+    if _owner is not None and not isinstance(_owner, ActorHandle):
+        raise ShoalTypeError(f"The parameter `_owner` is the handle of an actor, not {type(_owner).__name__}")
     if isinstance(value, ObjectRef):
         raise ShoalTypeError("put() of an ObjectRef: its value is on the cluster already, pass the ref itself")
     return engine().put(value)

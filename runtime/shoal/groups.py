@@ -122,10 +122,10 @@ def remove_placement_group(placement_group: PlacementGroup) -> None:
 
 
 def get_placement_group(placement_group_name: str) -> PlacementGroup:
-    """The group of that name; ValueError where there is none."""
+    """The group of that name in this program's namespace; ValueError where there is none."""
     if not placement_group_name:
         raise ShoalValueError("Please supply a non-empty value to get_placement_group")
-    found = engine().query("find_group", placement_group_name)
+    found = engine().query("find_group", placement_group_name, context.get_task())
     if found is None:
         raise ShoalValueError(f"Failed to look up placement group with name: {placement_group_name}")
     return PlacementGroup(PlacementGroupID(found))

@@ -15,6 +15,7 @@ import pytest
 import shoal
 from shoal.actor import exit_actor
 from shoal.exceptions import ActorDiedError, WorkerCrashedError
+from shoal.util import list_named_actors
 from shoal.util.state import list_tasks
 
 # mypy: disable-error-code="attr-defined,no-any-return"
@@ -208,4 +209,18 @@ def test_what_an_actor_that_leaves_had_submitted_is_done_to_its_end(tmp_path: Pa
     (tmp_path / "go").touch()
     end = time.monotonic() + 30
     while not (tmp_path / "done").exists():
+        assert time.monotonic() < end
+
+
+@pytest.mark.needs_processes
+def test_an_actor_that_nobody_holds_is_not_made_again_and_again() -> None:
+    class Hopeless:
+        def __init__(self) -> None:
+            os._exit(1)
+
+    actor = shoal.remote(max_restarts=-1)(Hopeless).options(name="hopeless").remote()
+    assert list_named_actors() == ["hopeless"]
+    del actor
+    end = time.monotonic() + 30
+    while list_named_actors():
         assert time.monotonic() < end

@@ -286,6 +286,26 @@ def test_an_idle_actor_takes_no_cpu_and_a_sized_one_does() -> None:
     assert shoal.available_resources()["CPU"] == 0.5
 
 
+@pytest.mark.needs_processes
+def test_an_actor_keeps_its_cpus_while_it_waits() -> None:
+    @shoal.remote
+    def one() -> int:
+        return 1
+
+    @shoal.remote(num_cpus=2)
+    class Waiter:
+        def wait(self, refs: list[Any]) -> Any:
+            return shoal.get(refs[0], timeout=0.5)
+
+    waiter: Any = Waiter.remote()  # type: ignore[attr-defined]
+    shoal.get(waiter.__ray_ready__.remote())
+    ref = one.remote()
+    with pytest.raises(shoal.exceptions.GetTimeoutError):
+        shoal.get(waiter.wait.remote([ref]))
+    shoal.kill(waiter)
+    assert shoal.get(ref, timeout=30) == 1
+
+
 def test_an_attribute_does_not_hide_the_method_of_its_name() -> None:
     @shoal.remote
     class Flag:

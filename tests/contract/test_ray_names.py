@@ -332,6 +332,18 @@ def test_a_method_that_is_not_there_is_an_attribute_error():
 # get, put and wait
 
 
+def test_a_value_may_be_put_in_the_name_of_an_actor_and_lasts_without_it() -> None:
+    class Owner:
+        pass
+
+    owner = shoal.remote(Owner).remote()
+    ref = shoal.put([1], _owner=owner)
+    shoal.kill(owner)
+    assert shoal.get(ref) == [1]
+    with pytest.raises(TypeError, match="`_owner` is the handle of an actor"):
+        shoal.put(1, _owner="me")
+
+
 def test_get_refuses_what_is_no_ref():
     ref = shoal.put(1)
     for nonsense in (1, "text", None, {ref}, {"a": ref}, [1], [[ref]], [ref, 1], (r for r in [ref])):

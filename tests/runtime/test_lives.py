@@ -248,6 +248,35 @@ assert shoal.get(reserver.reserve.remote())
     shoal.shutdown()
 
 
+def test_names_of_placement_groups_are_those_of_a_namespace() -> None:
+    from shoal.util.placement_group import get_placement_group, placement_group, remove_placement_group
+
+    context = shoal.init(num_cpus=4, namespace="ours")
+    group = placement_group([{"CPU": 1}], name="hello", lifetime="detached")
+    code = """
+import sys, shoal
+from shoal.util.placement_group import get_placement_group, placement_group
+shoal.init(sys.argv[1], namespace=sys.argv[2])
+def find():
+    try:
+        return get_placement_group("hello").id.hex()
+    except ValueError:
+        return "none"
+print(find(), shoal.get(shoal.remote(num_cpus=0)(find).remote()))
+if sys.argv[2] != "ours":
+    assert placement_group([{"CPU": 1}], name="hello").wait(10)
+"""
+    for namespace, found in (("ours", group.id.hex()), ("theirs", "none")):
+        arguments = [sys.executable, "-c", code, context.address, namespace]
+        out = subprocess.run(arguments, capture_output=True, text=True, timeout=30, check=True).stdout
+        assert out.split() == [found, found]
+    with pytest.raises(ValueError, match="already"):
+        placement_group([{"CPU": 1}], name="hello")
+    assert get_placement_group("hello") == group
+    remove_placement_group(group)
+    shoal.shutdown()
+
+
 def test_an_unknown_cluster_names_those_that_run() -> None:
     with pytest.raises(ClusterNotFoundError, match="no cluster of yours runs"):
         shoal.init("auto")

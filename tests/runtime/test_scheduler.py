@@ -429,7 +429,7 @@ class World(RuleBasedStateMachine):
         taken = 0
         resumed = False
         for worker in self.scheduler.workers.values():
-            if worker.state in (LEASED, ACTOR) and not worker.blocked:
+            if worker.state == ACTOR or worker.state == LEASED and not worker.blocked:
                 taken += dict(worker.shape).get("CPU", 0)
                 resumed = resumed or worker.id in self.ever_blocked
         free = self.scheduler.nodes.sum("free")["CPU"]

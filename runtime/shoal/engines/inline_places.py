@@ -58,7 +58,7 @@ class InlinePlaces:
                 place.end()
             self._groups.place()
 
-    def _find(self, name: str) -> bytes | None:
+    def _find(self, name: str, task: bytes | None) -> bytes | None:
         found = self._groups.named(name, "")
         return None if found is None else found.id
 

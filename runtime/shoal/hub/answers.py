@@ -39,7 +39,11 @@ class Answers:
             **Timeline(hub).questions,
             **hub.groups.questions,
         }
-        self._of_askers: dict[str, Callable[..., Any]] = {"create_group": hub.groups.create, **hub.names.questions}
+        self._of_askers: dict[str, Callable[..., Any]] = {
+            "create_group": hub.groups.create,
+            "find_group": hub.groups.find,
+            **hub.names.questions,
+        }
         """Those whose answer depends on who asks."""
 
     def answer(self, peer: Peer, what: str, args: tuple[Any, ...]) -> Any:

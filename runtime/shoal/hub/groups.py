@@ -29,7 +29,6 @@ class HubGroups:
         self.questions: dict[str, Callable[..., Any]] = {
             "remove_group": self._remove,
             "group_table": self.table,
-            "find_group": self._find,
             "lacking": self._lacking,
         }
 
@@ -47,12 +46,15 @@ class HubGroups:
         domain: str,
     ) -> str | None:
         """Returns what it lacks, where it cannot be placed even if nothing else runs."""
-        if name and self._groups.named(name, "") is not None:
+        namespace = self._hub.names.of(peer.number, parent)
+        if name and self._groups.named(name, namespace) is not None:
             raise ShoalValueError(f"there is a placement group named {name!r} already: remove it, or take another name")
         worker = self._hub.scheduler.workers.get(peer.number)
         creator = worker.actor if worker is not None and worker.state == ACTOR else None
         job = self._hub.job_of(peer, parent)
-        made = Group.of(group, bundles, selectors, strategy, name, detached, job, creator, near=near, domain=domain)
+        made = Group.of(
+            group, bundles, selectors, strategy, name, detached, job, creator, namespace, near=near, domain=domain
+        )
         made.asked = time.monotonic()
         self._hub.post(ev.GroupCreated(made))
         return None if made.state == CREATED else self._groups.lacking(made)
@@ -71,8 +73,8 @@ class HubGroups:
         self._hub.memory.written(value)
         self._hub.post(ev.GroupAwaited(peer.number, object_id, group))
 
-    def _find(self, name: str) -> bytes | None:
-        found = self._groups.named(name, "")
+    def find(self, peer: Peer, name: str, task: bytes | None) -> bytes | None:
+        found = self._groups.named(name, self._hub.names.of(peer.number, task))
         return None if found is None else found.id
 
     def _lacking(self, resources: dict[str, float], wish: Wish | None) -> str | None:

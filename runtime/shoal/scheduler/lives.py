@@ -165,6 +165,10 @@ class ActorLives:
         actor = self._actors.table.get(worker.actor or b"")
         if actor is None or actor.state == DEAD:
             return
+        handle = self._objects.table.get(actor.id)
+        if not actor.born and handle is not None and not handle.holders and handle.pins == 1:
+            self.end(actor, "all references to the actor were removed", None)  # only its constructor's own is left
+            return
         if actor.restarts == 0 or actor.creation.cancelled:
             again = f" after {actor.kind.restarts} restarts" if actor.kind.restarts > 0 else ""
             how = "worker process" if worker.node.alive else "node"

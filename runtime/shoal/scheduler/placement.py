@@ -286,11 +286,15 @@ class Placement:
         worker.seat, worker.shape, worker.gpus, worker.wish = worker.node, (), (), None
 
     def block(self, worker: Worker) -> None:
-        """It waits inside a task: its CPU goes to others, and what lies behind the task is taken back."""
+        """It waits inside a task: its CPU goes to others, and what lies behind the task is taken back.
+
+        An actor keeps what it holds for its lifetime, as in Ray.
+        """
         if worker.blocked or worker.state not in (LEASED, LENT, ACTOR):
             return
         worker.blocked = True
-        worker.seat.resources.give(only_cpu(worker.shape))
+        if worker.state != ACTOR:
+            worker.seat.resources.give(only_cpu(worker.shape))
         for task_id in worker.running:
             if (task := self._tasks.get(task_id)) is not None and task.fresh:
                 self._advance_children(task)
@@ -302,6 +306,8 @@ class Placement:
     def unblock(self, worker: Worker) -> None:
         if worker.blocked:
             worker.blocked = False
+            if worker.state == ACTOR:
+                return
             worker.seat.resources.take(only_cpu(worker.shape))
             if self.lending and worker.seat.resources.overdrawn(worker.shape):
                 self.lending.recall(1)
