@@ -23,6 +23,7 @@ from shoal.engines.base import Found, Output, Work
 from shoal.engines.demands import warn_if_too_large
 from shoal.engines.later import Later
 from shoal.engines.streams import MARK, Streams
+from shoal.engines.unhandled import Unhandled
 from shoal.engines.waiter import Waiter
 from shoal.errors import named_error, unpack_error
 from shoal.exceptions import ClusterDiedError, GetTimeoutError
@@ -71,6 +72,7 @@ class LocalEngine:
         self.blocking = blocking
         self._on_lost = on_lost
         self.later = Later()
+        self.unhandled = Unhandled(self.later, client < 0)
         self._outputs: list[Callable[[Output], None]] = []
         self._lock = threading.Lock()
         self.counts = RefCounts(self._first_ref, self._last_ref)
@@ -97,14 +99,9 @@ class LocalEngine:
             self.lanes = Lanes(self, client, folder, self.link, shield)
         self.surroundings = Surroundings(self.link.append, folder / "packages")
         self.streams = Streams(
-            self._values,
-            self._expected,
-            self._lock,
-            self.counts,
-            lambda object_id: ObjectRef._made(object_id, self),
-            self.link.post,
+            self._values, self._expected, self._lock, self.counts, lambda i: ObjectRef._made(i, self), self.link.post,
             self.link.append,
-        )
+        )  # fmt: skip
 
     @property
     def alive(self) -> bool:
@@ -135,7 +132,9 @@ class LocalEngine:
             self.streams.dropped(object_id)
             return
         with self._lock:
-            self._values.pop(object_id, None)
+            if (value := self._values.pop(object_id, AWAY))[0] == "e":
+                self.unhandled.dropped(object_id, value)
+            self.unhandled.seen.discard(object_id)
             self._expected.discard(object_id)
             private = object_id in self._private
             if private and self._private[object_id] is None:
@@ -247,6 +246,7 @@ class LocalEngine:
     def _export(self, ids: Sequence[bytes]) -> None:
         """Have the hub know these objects, before it is told of something that holds them."""
         self._until_submitted(ids)
+        self.unhandled.asked(ids)
         for object_id in ids:
             if object_id not in self._private:
                 continue
@@ -303,7 +303,8 @@ class LocalEngine:
     def _settle(self, object_id: bytes, calls: list[Callable[[], None]]) -> None:
         """The value is here: whoever waits for it is told; the lock is held."""
         if object_id not in self.counts and not self.streams.reads(object_id):  # dropped while its value was on the way
-            self._values.pop(object_id, None)
+            if (value := self._values.pop(object_id, AWAY))[0] == "e":
+                self.unhandled.dropped(object_id, value)
             self._private.pop(object_id, None)
             self._waiting.pop(object_id, None)
             return
@@ -388,6 +389,7 @@ class LocalEngine:
             if not self._await(missing, waiter, timeout):
                 raise GetTimeoutError(f"{waiter.left} of {len(ids)} objects were not ready after {timeout:g} s")
         if self._any_failed(ids):  # though earlier ones may still run
+            self.unhandled.asked(ids)
             ids = [i for i in ids if values.get(i, AWAY)[0] == "e"]
         away = [i for i in ids if values.get(i, AWAY) is AWAY]
         if away:

@@ -66,7 +66,10 @@ class Objects:
         for inner in before:  # of a value that was lost
             self.unpin(inner)
         waiters, record.waiters = record.waiters, []
-        if record.owner in record.holders:
+        # An error that nobody waits for any more is told to the driver whose work it was: it may want to say so.
+        dropped = not record.holders and not record.pins
+        unheard = failed and dropped and record.owner < 0 and record.owner in self._held
+        if record.owner in record.holders or unheard:
             self._out.append(Deliver(record.owner, object_id))
         for client in record.fetchers:
             if client != record.owner:
