@@ -395,16 +395,18 @@ def test_a_cancelled_call_that_waits_behind_another_does_not_have_that_run_twice
     os.kill(process, signal.SIGKILL)
     with pytest.raises(ActorUnavailableError):
         shoal.get(runs)
-    assert shoal.get(behind[3:], timeout=PATIENCE) == ["behind 3", "behind 4", "behind 5"]
+    for ref in behind[3:]:
+        with pytest.raises(ActorUnavailableError):
+            shoal.get(ref, timeout=PATIENCE)
     assert begun(tmp_path, "runs") == 1
-    assert [begun(tmp_path, f"behind {i}") for i in range(6)] == [0, 0, 0, 1, 1, 1]
+    assert [begun(tmp_path, f"behind {i}") for i in range(6)] == [0] * 6
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_after_a_crash_the_calls_of_a_caller_are_repeated_in_their_order(
     lanes: Lanes, tmp_path: Path, seed: int
 ) -> None:
-    """Some may be repeated and go the hub's way, the others by the lane: only one that had begun may be missing."""
+    """Some may be repeated and go the hub's way; the others go by the lane, and fail where they were in flight."""
     chance = random.Random(seed)
     marks = Marks.options(max_restarts=2).remote(tmp_path)
     process = shoal.get(marks.pid.remote())
@@ -421,10 +423,10 @@ def test_after_a_crash_the_calls_of_a_caller_are_repeated_in_their_order(
             lost.append(i)
     noted = [int(line) for line in (tmp_path / "notes").read_text().split()]
     first = list(dict.fromkeys(noted))
-    assert first == list(range(200)), "all have begun, in their order"
-    assert len(noted) - len(first) <= 2, "what was repeated had begun when the process died"
+    assert first == sorted(first), "those that have begun did so in their order"
     assert not any(retried[i] for i in lost)
-    assert len(lost) + len(noted) - len(first) <= 2
+    assert set(range(200)) - set(first) <= set(lost), "all others have begun"
+    assert len(set(lost) & set(first)) + len(noted) - len(first) <= 2, "who died, and one whose end is not told"
 
 
 def test_cancelled_calls_among_others_leave_those_as_they_are(lanes: Lanes, tmp_path: Path) -> None:

@@ -85,16 +85,9 @@ class LocalEngine:
         self._private: dict[bytes, Call | None] = {}
         """Objects that the hub does not know: with the call that makes them, or None when they are here."""
         self.link = Link(
-            sock,
-            self._dispatch,
-            shield=shield,
-            tick=self._tick,
-            watch=self._watch,
-            busy=self._busy,
-            dirty=self._dirty,
-            on_lost=self._lost,
-            attend_socket=attend,
-        )
+            sock, self._dispatch, shield=shield, tick=self._tick, watch=self._watch, busy=self._busy, dirty=self._dirty,
+            on_lost=self._lost, attend_socket=attend,
+        )  # fmt: skip
         if client < 0:  # a driver
             self.lanes = Lanes(self, client, folder, self.link, shield)
         self.surroundings = Surroundings(self.link.append, folder / "packages")
