@@ -130,25 +130,31 @@ def wait(
     if isinstance(refs, (ObjectRef, ObjectRefGenerator)) or not isinstance(refs, (list, tuple)):
         raise ShoalTypeError(f"wait() takes a list of ObjectRefs, not {type(refs).__name__}")
     timeout = None if timeout is None else _seconds(timeout)
-    for ref in refs:
-        if not isinstance(ref, (ObjectRef, ObjectRefGenerator)):
-            raise ShoalTypeError(f"wait() takes ObjectRefs; the list holds {type(ref).__name__}")
+    # Who waits for one of many again and again passes here as often as there are many: no work in Python for each ref.
+    for cls in set(map(type, refs)):
+        if not issubclass(cls, (ObjectRef, ObjectRefGenerator)):
+            raise ShoalTypeError(f"wait() takes ObjectRefs; the list holds {cls.__name__}")
     if not refs:
         return [], []
-    if len(set(refs)) != len(refs):
+    ids = [r.awaits() if type(r) is ObjectRefGenerator else r.binary() for r in refs]
+    if len(set(ids)) != len(refs):
         raise ShoalValueError("wait() was given the same ref twice")
     if num_returns < 1 or num_returns > len(refs):
         raise ShoalValueError(f"num_returns={num_returns} of {len(refs)} refs: give a number from 1 to {len(refs)}")
+    wanted = ids
+    engines = {getattr(r, "_engine", None) for r in refs}
     # What is of a cluster that was left will never be ready, which is no reason not to wait for the others.
-    known = [r for r in refs if not is_foreign(getattr(r, "_engine", None))] or refs
-    here = _engine_of(*known)
-    ids = [r.awaits() if isinstance(r, ObjectRefGenerator) else r.binary() for r in refs]
-    wanted = ids if len(known) == len(refs) else [i for i, r in zip(ids, refs, strict=True) if r._engine is here]
+    if len(engines) > 1:
+        known = [r for r in refs if not is_foreign(getattr(r, "_engine", None))] or refs
+        here = _engine_of(*known)
+        wanted = [i for i, r in zip(ids, refs, strict=True) if getattr(r, "_engine", None) is here]
+    else:
+        here = _engine_of(refs[0])
     done = here.wait(wanted, min(num_returns, len(wanted)), timeout)
-    ready: list[Awaited] = []
-    rest: list[Awaited] = []
-    for ref, object_id in zip(refs, ids, strict=True):
-        (ready if object_id in done and len(ready) < num_returns else rest).append(ref)
+    if len(done) > num_returns:
+        done = set([i for i in ids if i in done][:num_returns])
+    ready = [r for r, i in zip(refs, ids, strict=True) if i in done]
+    rest = [r for r, i in zip(refs, ids, strict=True) if i not in done]
     return ready, rest
 
 

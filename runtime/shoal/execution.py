@@ -69,14 +69,8 @@ class Execution:
             finally:
                 over()
             return self._returned(kind, run, value, started, loaded)
-        except KeyboardInterrupt:
-            return Ended("cancelled", [], started, time.time())
-        except ActorLeaving as leaving:
-            return Ended("exit", [], started, time.time(), ("", str(leaving)))
-        except SystemExit:
-            raise
         except BaseException as error:
-            return self.failed(kind, run, error, started, loaded)
+            return self._raised(kind, run, error, started, loaded, KeyboardInterrupt)
 
     async def attempt_async(self, kind: Kind, run: Run) -> Ended:
         """Run it on this event loop; a method that is no coroutine blocks it meanwhile."""
@@ -87,14 +81,21 @@ class Execution:
         try:
             value = await self._call_async(kind, run, loaded)
             return self._returned(kind, run, value, started, loaded)
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            return Ended("cancelled", [], started, time.time())
-        except ActorLeaving as leaving:
-            return Ended("exit", [], started, time.time(), ("", str(leaving)))
-        except SystemExit:
-            raise
         except BaseException as error:
-            return self.failed(kind, run, error, started, loaded)
+            return self._raised(kind, run, error, started, loaded, KeyboardInterrupt, asyncio.CancelledError)
+
+    def _raised(
+        self, kind: Kind, run: Run, error: BaseException, started: float, loaded: list[float],
+        *stops: type[BaseException],
+    ) -> Ended:  # fmt: skip
+        """Where it raised; `stops` is what a cancel raises in it. SystemExit goes on: the process ends."""
+        if isinstance(error, stops):
+            return Ended("cancelled", [], started, time.time())
+        if isinstance(error, ActorLeaving):
+            return Ended("exit", [], started, time.time(), ("", str(error)))
+        if isinstance(error, SystemExit):
+            raise
+        return self.failed(kind, run, error, started, loaded)
 
     def failed(
         self, kind: Kind, run: Run, error: BaseException, started: float, loaded: Sequence[float] = ()

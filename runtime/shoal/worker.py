@@ -13,14 +13,13 @@ import _thread
 import atexit
 import collections
 import contextlib
-import itertools
 import os
 import select
 import signal
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -207,9 +206,7 @@ class Worker:
             self._environments.enter(run.environment, self._threads or kind.threads)
             if kind.group:
                 raise ShoalValueError(f"{kind.name}(): its actor has no concurrency group {kind.group!r}")
-            tries = itertools.count()
-            while self._goes_again(run, kind, ended := self._execution.attempt(kind, run, self._over), next(tries)):
-                self._running = run.task
+            ended = self._attempt(run, kind, self._over)
         except KeyboardInterrupt:
             now = time.time()
             ended = Ended("cancelled", [], now, now)
@@ -232,6 +229,13 @@ class Worker:
         """What it returned stands: an interrupt from here on comes too late."""
         self._running = None
 
+    def _attempt(self, run: Run, kind: Kind, over: Callable[[], None]) -> Ended:
+        """Run it in this thread, again and again where that is wanted."""
+        tries = 0
+        while self._goes_again(run, kind, ended := self._execution.attempt(kind, run, over), tries):
+            tries += 1
+        return ended
+
     def _goes_again(self, run: Run, kind: Kind, ended: Ended, tries: int) -> bool:
         """Whether an actor's call that raised is repeated: in its place, so that the later ones of its caller wait."""
         if ended.outcome != "retry" or kind.role != "method" or tries == run.retries:
@@ -239,6 +243,8 @@ class Worker:
         self._output.drain()
         self.engine.link.report(("again", run.task, ended.error))
         self.engine.link.flush()
+        if run.task not in self._handed:  # it is the main thread's, and may be interrupted there again
+            self._running = run.task
         return True
 
     def _conclude(self, run: Run, kind: Kind, ended: Ended, at_once: bool) -> None:
@@ -323,25 +329,18 @@ class Worker:
     def _execute_in_thread(self, run: Run) -> None:
         if self._begin(run):
             kind = self._kinds[run.kind]
-            tries = itertools.count()
             try:
-                while self._goes_again(
-                    run, kind, ended := self._execution.attempt(kind, run, lambda: None), next(tries)
-                ):
-                    pass
+                ended = self._attempt(run, kind, lambda: None)
             except SystemExit as leaving:
                 self._leave(_status(leaving))
             self._end(run, kind, ended)
 
     async def _execute_on_loop(self, run: Run) -> None:
         if self._begin(run):
-            kind = self._kinds[run.kind]
-            tries = itertools.count()
+            kind, tries = self._kinds[run.kind], 0
             try:
-                while self._goes_again(
-                    run, kind, ended := await self._execution.attempt_async(kind, run), next(tries)
-                ):
-                    pass
+                while self._goes_again(run, kind, ended := await self._execution.attempt_async(kind, run), tries):
+                    tries += 1
             except SystemExit as leaving:
                 self._leave(_status(leaving))
             self._end(run, kind, ended)
