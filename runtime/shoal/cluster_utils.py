@@ -10,7 +10,7 @@ import weakref
 from typing import Any
 
 from shoal import cluster, lifecycle
-from shoal.config import node_spec
+from shoal.config import node_spec, spill_of_system
 from shoal.exceptions import ClusterDiedError, EngineUnavailable, ShoalValueError
 
 RAYS = frozenset(
@@ -102,6 +102,7 @@ class Cluster:
                 cpus=spec["num_cpus"], gpus=spec["num_gpus"], memory=int(spec["memory"]) or None,
                 store=int(spec["object_store_memory"]) or None, resources=spec.get("resources"),
                 labels=spec.get("labels"), node_name=spec["node_name"], system=_system(options),
+                spill=spill_of_system(_system(options)),
             )  # fmt: skip
             if self._at_exit:
                 atexit.register(_shutdown, weakref.ref(self))

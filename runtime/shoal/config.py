@@ -111,6 +111,34 @@ def spill_option(folder: str | None) -> str | None:
     return str(path)
 
 
+def spill_of_system(given: Mapping[str, Any]) -> str | None:
+    """The folder that Ray's system configuration names, "" where it switches spilling off, None where it says nothing.
+
+    Raises ValueError for what is no folder. Of several folders the first is used.
+    """
+    if given.get("automatic_object_spilling_enabled") is False:
+        return ""
+    text = given.get("object_spilling_config")
+    folder = given.get("object_spilling_directory")
+    if folder or not text:
+        return folder or None
+    import json
+
+    try:
+        found = json.loads(text)
+        kind, folder = found["type"], found["params"]["directory_path"]
+    except (ValueError, TypeError, KeyError):
+        kind, folder = "", None
+    if isinstance(folder, list) and folder:
+        folder = folder[0]
+    if kind != "filesystem" or not isinstance(folder, str) or not folder:
+        raise ShoalValueError(
+            f"object_spilling_config={text!r} names no folder: give "
+            '{"type": "filesystem", "params": {"directory_path": …}} as JSON'
+        )
+    return folder
+
+
 def spill_folder(settings: Settings, folder: Path) -> Path | None:
     """Where objects are written that do not fit into memory, made when needed; None where they are not.
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from shoal import as_ray, cluster, current, log_config
-from shoal.config import node_spec
+from shoal.config import node_spec, spill_of_system
 from shoal.exceptions import AlreadyInitializedError, InitOptionError, ShoalValueError
 from shoal.job_config import JobConfig
 from shoal.job_config import given as given_job
@@ -160,10 +160,10 @@ def init(
     if address == "inline" or local_mode:
         made = cluster.inline()
     elif address in (None, "local"):
-        spill = object_spilling_directory
         system = others.get("_system_config") or {}
-        if system.get("automatic_object_spilling_enabled") is False:  # as Ray says it
-            spill = ""
+        spill = spill_of_system(system)
+        if spill != "" and object_spilling_directory is not None:
+            spill = object_spilling_directory
         made = cluster.start(**_offers(given, _memory), store=object_store_memory, spill=spill, system=system)
     else:
         for name in (*given, *(name for name in OF_ITS_START if others.get(name))):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import json
 import os
 import resource
 import signal
@@ -373,6 +374,22 @@ def test_files_lie_in_the_folder_that_was_named_and_go_with_the_cluster(tmp_path
         assert list(folder.iterdir())
         assert len(kept) == 5
     assert list((tmp_path / "disk").iterdir()) == []
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_folder_can_be_named_as_rays_system_configuration_does(tmp_path: Path, several: bool) -> None:
+    folder: Any = [str(tmp_path / "a"), str(tmp_path / "b")] if several else str(tmp_path / "a")
+    config = json.dumps({"type": "filesystem", "params": {"directory_path": folder}})
+    with store(_system_config={"object_spilling_config": config}):
+        kept = [shoal.put(block(40, i)) for i in range(2)]
+        assert len(list((tmp_path / "a").glob("shoal-*/*"))) == 1
+        assert len(kept) == 2
+
+
+@pytest.mark.parametrize("config", ["no JSON", '{"type": "s3", "params": {}}', '{"type": "filesystem", "params": {}}'])
+def test_a_system_configuration_that_names_no_folder_is_refused(config: str) -> None:
+    with pytest.raises(ValueError, match="names no folder"):
+        shoal.init(_system_config={"object_spilling_config": config})
 
 
 def test_the_folder_can_be_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
