@@ -82,11 +82,18 @@ settle()
         "ref = fails.remote('a')\ntry:\n    shoal.get(quiet.remote(ref))\nexcept ValueError:\n    pass",
         "ref = [fails.remote('a'), actor.fails.remote('b')]\nshoal.wait(ref, num_returns=2)\n"
         "try:\n    shoal.get(ref)\nexcept ValueError:\n    pass",
+        "ref = None\ndef one():\n    ref = fails.remote('a')\n    return quiet.remote(ref)\n"
+        "for _ in range(50):\n    try:\n        shoal.get(one())\n    except ValueError:\n        pass",
+        "ref = None\n@shoal.remote\ndef items():\n    yield 1\n    raise ValueError\n"
+        "try:\n    for item in items.remote():\n        shoal.get(item)\nexcept ValueError:\n    pass\ndel item",
         "ref = fails.remote('a').future()\nassert ref.exception()",
         "ref = shoal.cancel(fails.options(resources={'nowhere': 1}).remote('a'))",
         "ref = actor.fails.remote('exit')\nshoal.wait([ref])",
     ],
-    ids=["got", "passed on", "got with another", "a future", "cancelled", "of a dead actor"],
+    ids=[
+        "got", "passed on", "got with another", "passed on and dropped", "read as an item", "a future", "cancelled",
+        "of a dead actor",
+    ],
 )
 def test_those_that_somebody_asked_for_and_those_of_no_code_are_not_told(code: str) -> None:
     assert said(code + "\ndel ref\nsettle()\n") == []

@@ -125,9 +125,7 @@ class LocalEngine:
             self.streams.dropped(object_id)
             return
         with self._lock:
-            if (value := self._values.pop(object_id, AWAY))[0] == "e":
-                self.unhandled.dropped(object_id, value)
-            self.unhandled.seen.discard(object_id)
+            self.unhandled.dropped(object_id, self._values.pop(object_id, None))
             self._expected.discard(object_id)
             private = object_id in self._private
             if private and self._private[object_id] is None:
@@ -187,6 +185,7 @@ class LocalEngine:
             self.counts.add_made(object_id)
             refs.append(ObjectRef._made(object_id, self))
         if work.yields == "stream":
+            self.unhandled.asked(ids)  # its error comes as an item too
             refs = [ObjectRefGenerator(refs[0], self, self.streams.open(task, work.ahead))]
         call = Call(
             task, work, actor, context.get_cell(), context.get_task(), environment,
@@ -296,8 +295,8 @@ class LocalEngine:
     def _settle(self, object_id: bytes, calls: list[Callable[[], None]]) -> None:
         """The value is here: whoever waits for it is told; the lock is held."""
         if object_id not in self.counts and not self.streams.reads(object_id):  # dropped while its value was on the way
-            if (value := self._values.pop(object_id, AWAY))[0] == "e":
-                self.unhandled.dropped(object_id, value)
+            if (value := self._values.pop(object_id, None)) is not None:
+                self.unhandled.came_late(object_id, value)
             self._private.pop(object_id, None)
             self._waiting.pop(object_id, None)
             return

@@ -19,27 +19,46 @@ from shoal.serial import Packed
 VARIABLES = ("SHOAL_IGNORE_UNHANDLED_ERRORS", "RAY_IGNORE_UNHANDLED_ERRORS")
 """Either, set to 1, has them pass in silence."""
 
+KEPT = 10_000
+
 logger = logging.getLogger("shoal")
 
 
 class Unhandled:
-    """What this process knows of them. `seen` are objects that somebody asked for, or may: others have them.
-
-    `later(call)` has something done outside of all locks.
-    """
+    """What this process knows of them. `later(call)` has something done outside of all locks."""
 
     def __init__(self, later: Callable[[Callable[[], None]], None], on: bool) -> None:
         self._later = later
         self._on = on
-        self.seen: set[bytes] = set()
+        self._asked: set[bytes] = set()
+        """Objects that somebody asked for, or may, for others have them. Invariant: they have refs here."""
+        self._gone: dict[bytes, None] = {}
+        """Those whose last ref went before their value came, if it ever does: the latest."""
 
     def asked(self, ids: Iterable[bytes]) -> None:
         if self._on:
-            self.seen.update(ids)
+            self._asked.update(ids)
 
-    def dropped(self, object_id: bytes, value: tuple[Any, ...]) -> None:
-        """The last ref to an error is gone."""
-        if object_id not in self.seen and self._on and context.get_cell() is None:
+    def dropped(self, object_id: bytes, value: tuple[Any, ...] | None) -> None:
+        """The last ref is gone: to this value, or before any has come."""
+        if object_id in self._asked:
+            self._asked.remove(object_id)
+            if value is None:
+                self._gone[object_id] = None
+                if len(self._gone) > KEPT:
+                    del self._gone[next(iter(self._gone))]
+        elif value is not None and value[0] == "e":
+            self._unheard(value)
+
+    def came_late(self, object_id: bytes, value: tuple[Any, ...]) -> None:
+        """A value whose last ref had gone."""
+        if object_id in self._gone:
+            del self._gone[object_id]
+        elif value[0] == "e":
+            self._unheard(value)
+
+    def _unheard(self, value: tuple[Any, ...]) -> None:
+        if self._on and context.get_cell() is None:
             if not any(os.environ.get(variable) == "1" for variable in VARIABLES):
                 self._later(lambda: _tell(value))
 
