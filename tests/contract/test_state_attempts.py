@@ -191,7 +191,7 @@ def test_an_actor_says_what_it_is_and_where_it_was() -> None:
     assert (row.repr_name, row.pid, row.num_restarts) == ("Named(7)", before, 0)
     with pytest.raises(shoal.exceptions.ActorError):
         shoal.get(actor.die.remote())
-    pid = shoal.get(actor.pid.remote())
+    pid = shoal.get(actor.pid.options(max_task_retries=-1).remote())
     [row] = state.list_actors(detail=True)
     assert (row.repr_name, row.pid, row.num_restarts) == ("Named(7)", pid, 1)
     shoal.kill(actor)
