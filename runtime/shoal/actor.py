@@ -18,15 +18,18 @@ ActorProxy = ActorHandle
 def exit_actor() -> NoReturn:
     """End the actor whose code calls this, from its constructor or a method; it is not made anew.
 
-    The call that it is in, and all that wait, raise ActorDiedError. Other calls that run at this moment are done to
-    their end, and the process ends after the last of them, or by `kill`. Raises TypeError outside of actors.
+    The call that it is in, whoever catches SystemExit there, and all that wait, raise ActorDiedError. Other calls that
+    run at this moment are done to their end, and the process ends after the last of them, or by `kill`. Raises
+    TypeError outside of actors.
     """
     if not _is_actor(context.get_task()):
         raise ShoalTypeError(
             "exit_actor API is called on a non-actor worker: it is for the code of an actor; "
             "to end one from outside, shoal.kill(handle)"
         )
-    raise ActorLeaving("it called exit_actor()")
+    why = "it called exit_actor()"
+    context.leave(why)
+    raise ActorLeaving(why)
 
 
 def _is_actor(task: bytes | None) -> bool:

@@ -50,8 +50,10 @@ class LoopGroup:
         limit: int,
         execute: Callable[[Run], Coroutine[Any, Any, None]],
         heard: Callable[[bytes], None],
+        left: Callable[[SystemExit], None],
     ) -> None:
         self._heard = heard
+        self._left = left
         self.loop = asyncio.new_event_loop()
         self._limit = limit
         self._execute = execute
@@ -61,7 +63,13 @@ class LoopGroup:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        while True:
+            try:
+                self.loop.run_forever()
+            except SystemExit as leaving:  # asyncio lets it out of the loop; whoever awaits the task has it as well
+                self._left(leaving)
+            else:
+                return
 
     def submit(self, run: Run) -> None:
         self.loop.call_soon_threadsafe(self._arrived, run)
@@ -93,7 +101,11 @@ class LoopGroup:
 
 
 class Groups:
-    """All groups of the actor, by name. `heard(task)` is called when a call's code is told of its cancel."""
+    """All groups of the actor, by name.
+
+    `heard(task)` is called when a call's code is told of its cancel, `left(exception)` when a task that a call's code
+    has started ends in SystemExit.
+    """
 
     def __init__(
         self,
@@ -101,11 +113,12 @@ class Groups:
         execute: Callable[[Run], None],
         execute_async: Callable[[Run], Coroutine[Any, Any, None]],
         heard: Callable[[bytes], None],
+        left: Callable[[SystemExit], None],
     ) -> None:
         self._groups: dict[str, Group] = {}
         for name, limit in concurrency.groups:
             if concurrency.asynchronous:
-                self._groups[name] = LoopGroup(name, limit, execute_async, heard)
+                self._groups[name] = LoopGroup(name, limit, execute_async, heard, left)
             else:
                 self._groups[name] = ThreadGroup(name, limit, execute, heard)
         default = self._groups[""]

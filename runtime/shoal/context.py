@@ -32,6 +32,7 @@ class _Current:
 
 
 _current = _Current()
+_leaving: dict[bytes, str] = {}
 _here: contextvars.ContextVar[Call | None] = contextvars.ContextVar("shoal-call", default=None)
 
 
@@ -72,6 +73,23 @@ def is_cancelled() -> bool:
     """Whether somebody has cancelled the call that the calling code belongs to, though it still runs."""
     task = get_task()
     return task is not None and _current.cancelled is not None and _current.cancelled(task)
+
+
+def leave(why: str) -> None:
+    """Have the actor end with the call that the calling code belongs to, whatever becomes of the exception."""
+    task = get_task()
+    if task is not None:
+        _leaving[task] = why
+
+
+def leaves(task: bytes) -> str | None:
+    """Why the actor is to end with this call, if it is; to be asked once, when it is over."""
+    return _leaving.pop(task, None) if _leaving else None
+
+
+def leavers() -> list[bytes]:
+    """The calls with which an actor is to end and that are not over, as far as anybody has seen."""
+    return list(_leaving)
 
 
 def threads_inherit() -> None:

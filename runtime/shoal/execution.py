@@ -7,6 +7,7 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from shoal import context
 from shoal.backpressure import Backpressure
 from shoal.engines.local import LocalEngine
 from shoal.errors import error_value, remote_traceback
@@ -91,8 +92,9 @@ class Execution:
         """Where it raised; `stops` is what a cancel raises in it. SystemExit goes on: the process ends."""
         if isinstance(error, stops):
             return Ended("cancelled", [], started, time.time())
-        if isinstance(error, ActorLeaving):
-            return Ended("exit", [], started, time.time(), ("", str(error)))
+        why = context.leaves(run.task)
+        if why is not None or isinstance(error, ActorLeaving):
+            return Ended("exit", [], started, time.time(), ("", why or str(error)))
         if isinstance(error, SystemExit):
             raise
         return self.failed(kind, run, error, started, loaded)
@@ -114,6 +116,8 @@ class Execution:
         ended = time.time()
         if self._is_cancelled(run.task):
             return Ended("cancelled", [], started, ended)
+        if (why := context.leaves(run.task)) is not None:
+            return Ended("exit", [], started, ended, ("", why))
         values = self._results(kind, value)
         return Ended("ok", values, started, ended, None, [value], (loaded[0], time.time()) if loaded else None)
 

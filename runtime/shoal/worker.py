@@ -28,7 +28,7 @@ from shoal.backpressure import Backpressure
 from shoal.begun import Begun
 from shoal.engines.local import LocalEngine
 from shoal.environment import Environments
-from shoal.exceptions import ClusterDiedError, ShoalValueError
+from shoal.exceptions import ActorLeaving, ClusterDiedError, ShoalValueError
 from shoal.execution import Ended, Execution
 from shoal.importing import PATIENCE as IMPORT_PATIENCE
 from shoal.importing import is_importing
@@ -310,7 +310,7 @@ class Worker:
     def _open_groups(self, concurrency: Concurrency) -> None:
         from shoal.concurrency import Groups
 
-        self._groups = Groups(concurrency, self._execute_in_thread, self._execute_on_loop, self._heard)
+        self._groups = Groups(concurrency, self._execute_in_thread, self._execute_on_loop, self._heard, self._left)
         self._output.split(context.get_task)
         context.threads_inherit()
 
@@ -344,6 +344,11 @@ class Worker:
             except SystemExit as leaving:
                 self._leave(_status(leaving))
             self._end(run, kind, ended)
+
+    def _left(self, leaving: SystemExit) -> None:
+        """A task that a coroutine has started ends the actor: with the call that it belongs to, or at once."""
+        if not (isinstance(leaving, ActorLeaving) and any(task in self._handed for task in context.leavers())):
+            self._leave(_status(leaving))
 
     def _end(self, run: Run, kind: Kind, ended: Ended) -> None:
         with self._lock:

@@ -320,6 +320,38 @@ def test_what_runs_when_a_concurrent_actor_leaves_is_done_to_its_end(engine: Any
     assert not (tmp_path / "late").exists()
 
 
+def test_exit_actor_ends_it_though_its_exception_is_caught(engine: Any) -> None:
+    class Stubborn:
+        def leave(self) -> int:
+            try:
+                exit_actor()
+            except SystemExit:
+                return 1
+
+        def ping(self) -> int:
+            return 1
+
+    a = shoal.remote(Stubborn).remote()
+    assert shoal.get(a.ping.remote()) == 1
+    for call in (a.leave, a.ping):
+        with pytest.raises(ActorDiedError, match="exit_actor"):
+            shoal.get(call.remote(), timeout=20)
+
+
+def test_exit_actor_in_a_task_that_a_coroutine_awaits(engine: Any) -> None:
+    class Awaiting:
+        async def leave(self) -> None:
+            async def inside() -> None:
+                exit_actor()
+
+            await asyncio.create_task(inside())
+
+    a = shoal.remote(Awaiting).remote()
+    for _ in range(2):
+        with pytest.raises(ActorDiedError, match="exit_actor"):
+            shoal.get(a.leave.remote(), timeout=20)
+
+
 @pytest.mark.needs_processes
 def test_exit_actor_of_a_plain_actor_by_its_lane(engine: Any) -> None:
     class Plain(Counter):

@@ -7,6 +7,7 @@ import sys
 
 CODE = """
 import os, random, signal, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 import shoal
 
 shoal.init(num_cpus=2)
@@ -63,6 +64,7 @@ def test_a_rain_of_interrupts_breaks_nothing() -> None:
 
 BETWEEN = """
 import signal, traceback
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 import shoal
 
 shoal.init(num_cpus=1)

@@ -73,6 +73,8 @@ class InlineEngine:
         self._places = InlinePlaces()
         self._series = Series()
         self._loop: Any = None
+        self._inhabited: dict[bytes, bytes] = {}
+        """By task that runs, the actor whose call it is."""
         self.counts = RefCounts(lambda i: None, self._unreferenced)
 
     # lifetimes: an object lives while a ref or a container of it does
@@ -188,8 +190,12 @@ class InlineEngine:
             if failed is not None:
                 values = [(of_argument(failed), True)] * count
             else:
-                with self._inside(task), self._places.inside(work):
-                    values = self._execute(work, self._call(find, packed_args))
+                with self._inside(task, actor), self._places.inside(work):
+                    try:
+                        values = self._execute(work, self._call(find, packed_args))
+                    finally:
+                        if (why := context.leaves(task)) is not None:
+                            raise ActorLeaving(why)
         except Exception as raised:
             error = raised
             values = [(pack_error(raised, work.name), True)] * count
@@ -355,13 +361,16 @@ class InlineEngine:
         return None
 
     @contextlib.contextmanager
-    def _inside(self, task: bytes) -> Iterator[None]:
+    def _inside(self, task: bytes, actor: bytes | None = None) -> Iterator[None]:
         outer = context.get_task()
         context.set_task(task)
+        if actor is not None:
+            self._inhabited[task] = actor
         try:
             yield
         finally:
             context.set_task(outer)
+            self._inhabited.pop(task, None)
 
     # objects
 
@@ -461,10 +470,12 @@ class InlineEngine:
         if what == "named_actors":
             return self._named(*args)
         if what == "context":
+            actor = self._inhabited.get(args[1])
+            named = None if actor is None else self._actors[actor].work.actor_name
             return {
                 "session": "inline", "folder": "", "job": "01000000",
                 "node": self._places.node.id, "labels": dict(self._places.node.labels),
-                "worker": "00" * 16, "name": None, "actor": None, "actor_name": None, "namespace": self.namespace,
+                "worker": "00" * 16, "name": None, "actor": actor, "actor_name": named, "namespace": self.namespace,
                 "restarts": 0, "group": None, "captures": True, "resources": {"CPU": 1.0}, "gpus": [],
             }  # fmt: skip
         if what == "locations":
