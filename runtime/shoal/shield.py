@@ -23,8 +23,10 @@ _raises = signal.default_int_handler
 _get_ident = threading.get_ident
 
 
-def _turn(handler: functools.partial[None], to: Callable[..., Any]) -> None:
-    handler.__setstate__((to, (), {}, None))  # type: ignore[attr-defined]
+def _state(calls: Callable[..., Any]) -> tuple[Any, ...]:
+    """The state of a partial that calls this."""
+    return calls, (), {}, None
+
 
 
 class Shield:
@@ -41,6 +43,10 @@ class Shield:
         self._noted = False
         self._before: Any = None
         self._staying: functools.partial[None] | None = None
+        """A partial in place of Python's handler; `_turn` gives it one of the two states."""
+        self._turn: Callable[[tuple[Any, ...]], None]
+        self._ours = _state(self.handle)
+        self._pythons = _state(_raises)
         self._main = threading.main_thread().ident
 
     def __enter__(self) -> None:
@@ -91,19 +97,20 @@ class Shield:
         found = _get_handler(_SIGINT)
         if staying is not None:
             if found is staying:
-                _turn(staying, self.handle)
+                self._turn(self._ours)
                 return
             self._staying = None  # somebody has set another since
         if found is _raises:
             staying = functools.partial(self.handle)
             self._before = _set_handler(_SIGINT, staying)
             self._staying = staying
+            self._turn = staying.__setstate__  # type: ignore[attr-defined]
         else:
             self._before = _set_handler(_SIGINT, self.handle)
 
     def _restore(self) -> None:
         if self._staying is not None:
-            _turn(self._staying, self._before)
+            self._turn(self._pythons)
         elif self._before is not None:  # one that was not set from Python cannot be put back
             _set_handler(_SIGINT, self._before)
 

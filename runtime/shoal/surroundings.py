@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from shoal import folder
 from shoal.runtime_env import RuntimeEnv, merged
 
 
@@ -27,6 +28,7 @@ class Surroundings:
         self._changed: Callable[[], dict[str, tuple[str | None, str]]] = dict
         self._tell = tell
         self._packages = packages
+        self._folder: Callable[[], bytes] | None = None
         self._seen: tuple[Any, ...] | None = None
         self._last = itertools.count(1)
         self._plain = 0
@@ -60,16 +62,15 @@ class Surroundings:
 
     def number(self, env: RuntimeEnv | None) -> int:
         """The number of how things are now, for work with this runtime environment of its own; told when new."""
-        try:
-            cwd = os.getcwd()
-        except FileNotFoundError:
-            cwd = ""
+        if self._folder is None:
+            self._folder = folder.reader()
+        cwd = self._folder()
         environ = os.environ._data  # type: ignore[attr-defined]  # encoded: comparing costs no decoding
         seen = self._seen
         if seen is None or seen[0] != cwd or seen[1] != sys.path or seen[2] != environ or seen[3] is not self.base:
             number = next(self._last)
             # Said before it is noted: an interrupt in between has it said again, never left unsaid.
-            around = (cwd, list(sys.path), self._variables())
+            around = (os.fsdecode(cwd), list(sys.path), self._variables())
             self._tell(("environment", number, *around, self.base))
             if not self.base:
                 self.plain[number] = around
