@@ -597,3 +597,23 @@ def test_values_that_are_lost_are_made_again(steps: list[tuple[str, int, int]]) 
         world.held_objects_are_kept()
         world.workers_agree()
     world.teardown()
+
+
+def test_a_call_that_fails_with_its_argument_is_sent_to_no_actor() -> None:
+    world = World()
+    driver, actor, once = DRIVERS[0], world.new_id(), METHODS[0]
+    world.actors.append(actor)
+    world.objects[actor] = driver
+    world.submit(CLASSES[0], driver, actor=actor)
+    worker = world.starting.pop(0)
+    world.workers[worker] = []
+    world.do(ev.WorkerReady(worker))
+    world.finish(worker)
+    first = world.submit(TASKS[0], driver)
+    second = world.submit(once, driver, (value_of(first, 0),), actor=actor)
+    third = world.submit(once, driver, (value_of(second, 0),), actor=actor)
+    world.cancelled.update((first, second, third))
+    world.do(ev.Cancelled(second, False, False))
+    assert world.ended[third] and not world.workers[worker]
+    world.workers_agree()
+    world.teardown()

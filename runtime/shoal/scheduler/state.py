@@ -67,7 +67,7 @@ class Scheduler:
         self.workers = self.placement.workers
         self.lanes = Lanes(self)
         self.clients: set[int] = {0}  # 0 is the job of detached actors' work
-        self.cells: dict[str, set[bytes]] = {}
+        self.cells: dict[str, dict[bytes, None]] = {}
         self.log: deque[ev.Event] = deque(maxlen=LOG)
         self._handlers: dict[type, Callable[[Any], None]] = {
             ev.ClientJoined: self._client_joined,
@@ -225,7 +225,7 @@ class Scheduler:
         """Have it among the tasks that are not over."""
         self.tasks[task.id] = task
         if task.cell is not None:
-            self.cells.setdefault(task.cell, set()).add(task.id)
+            self.cells.setdefault(task.cell, {})[task.id] = None
         if task.parent is not None and task.parent in self.tasks:
             self.tasks[task.parent].children.add(task.id)
 
@@ -464,11 +464,12 @@ class Scheduler:
             waiter = self.tasks.get(waiter_id)
             if waiter is None:
                 continue
-            waiter.missing -= 1
-            if error is not None:
+            if error is not None:  # it goes on missing it: what is sent to its actor before it has failed is others
                 self._cannot_run(waiter, object_id)
                 failed.append(waiter)
-            elif not waiter.missing:
+                continue
+            waiter.missing -= 1
+            if not waiter.missing:
                 self._arguments_ready(waiter)
         return failed
 
@@ -484,7 +485,7 @@ class Scheduler:
         if task.cell is not None:
             members = self.cells.get(task.cell)
             if members is not None:
-                members.discard(task.id)
+                members.pop(task.id, None)
                 if not members:
                     del self.cells[task.cell]
         if task.parent is not None and (parent := self.tasks.get(task.parent)) is not None:
