@@ -601,14 +601,9 @@ def test_values_that_are_lost_are_made_again(steps: list[tuple[str, int, int]]) 
 
 def test_a_call_that_fails_with_its_argument_is_sent_to_no_actor() -> None:
     world = World()
-    driver, actor, once = DRIVERS[0], world.new_id(), METHODS[0]
-    world.actors.append(actor)
-    world.objects[actor] = driver
-    world.submit(CLASSES[0], driver, actor=actor)
-    worker = world.starting.pop(0)
-    world.workers[worker] = []
-    world.do(ev.WorkerReady(worker))
-    world.finish(worker)
+    world.begins_with_an_actor_at_work(CLASSES[0], [])
+    driver, actor, once = DRIVERS[0], world.actors[0], METHODS[0]
+    (worker,) = world.workers
     first = world.submit(TASKS[0], driver)
     second = world.submit(once, driver, (value_of(first, 0),), actor=actor)
     third = world.submit(once, driver, (value_of(second, 0),), actor=actor)
