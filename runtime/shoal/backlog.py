@@ -10,12 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from shoal.calls import Call
 from shoal.lane import Lane
-from shoal.scheduler.tables import Shape
+from shoal.scheduler.tables import AHEAD, SHORT, Shape
 
-SHORT = 0.001
-"""Seconds: tasks that take longer, or were never measured, are pushed on empty lanes only."""
-AHEAD = 0.005
-"""Seconds of work that are pushed ahead on a lane."""
 DEPTH = 512
 """Calls that are pushed ahead on a lane, at most."""
 WINDOW = 2048

@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shoal.exceptions import ClusterError
-from shoal.feed_rows import ActorRow, Counts, FeedState, StoreRow, TaskRow, WorkerRow
-
-KEPT = 10_000
-"""Task rows that a state holds."""
+from shoal.feed_rows import KEPT, ActorRow, Counts, FeedState, StoreRow, TaskRow, WorkerRow
 
 Listener = Callable[[FeedState], None]
 

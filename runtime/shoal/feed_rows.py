@@ -17,6 +17,9 @@ FINISHED = "FINISHED"
 FAILED = "FAILED"
 DONE = frozenset({FINISHED, FAILED})
 
+KEPT = 10_000
+"""Rows of tasks that are remembered, the latest: by the cluster, and by whoever follows its feed."""
+
 
 class TaskRow(NamedTuple):
     """One task (or actor call); times are Unix seconds, None until they happened."""

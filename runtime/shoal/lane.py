@@ -169,14 +169,18 @@ class Lane:
         self._received += len(left)
         self._take(self, self._decoder.feed(left))
 
+    def _begun(self) -> int:
+        """The number of the call that the worker has begun last."""
+        number: int = COUNT.unpack_from(self._page)[0]
+        return number
+
     def keeps_busy(self, call: Call, seconds: float) -> bool:
         """Whether it is this that the worker is at, and neither on its way nor kept waiting for a CPU."""
-        begun: int = COUNT.unpack_from(self._page)[0]
-        return begun == call.number and self._attention.given(call.task, seconds)
+        return self._begun() == call.number and self._attention.given(call.task, seconds)
 
     def unanswered(self) -> list[tuple[Call, bool]]:
         """What a dead worker still owed, and whether it had begun each."""
-        begun: int = COUNT.unpack_from(self._page)[0]
+        begun = self._begun()
         return [(call, call.number <= begun) for call in self.pushed.values()]
 
     def close(self) -> None:

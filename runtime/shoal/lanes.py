@@ -18,7 +18,7 @@ from shoal.exceptions import ClusterError
 from shoal.lane import Lane
 from shoal.link import Link
 from shoal.scheduler.resources import shape_of
-from shoal.scheduler.tables import Shape
+from shoal.scheduler.tables import OVERDUE, Shape
 from shoal.shield import Shield
 from shoal.wire import Message
 
@@ -26,8 +26,6 @@ SPIKE = 4.0
 """Times its function's mean that a task counts as having taken, at most; long ones are noticed by being overdue."""
 BURST = 32
 """Calls that go out together, unless the worker has nothing to do."""
-OVERDUE = 0.010
-"""Seconds after which the hub is told of a call, and those behind it on a lane are taken back."""
 RECORDS = 512
 RECORDS_AGE = 0.05
 """Records go to the hub when they are so many, or so old (seconds)."""

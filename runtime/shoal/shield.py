@@ -28,7 +28,6 @@ def _state(calls: Callable[..., Any]) -> tuple[Any, ...]:
     return calls, (), {}, None
 
 
-
 class Shield:
     """A context manager for the main thread; in any other thread it does nothing. Nests.
 

@@ -30,7 +30,7 @@ from shoal.exceptions import (
     GetTimeoutError,
     ObjectLostError,
 )
-from shoal.feed_rows import FAILED, FINISHED, TaskRow
+from shoal.feed_rows import FAILED, FINISHED, KEPT, TaskRow
 from shoal.generators import ObjectRefGenerator
 from shoal.ids import TASK, IdMaker, returns
 from shoal.implicit import method_of
@@ -40,9 +40,6 @@ from shoal.scheduler.lives import obituary
 from shoal.serial import NONE, Packed, pack, unpack
 from shoal.series import Series
 from shoal.trace import History, Span
-
-KEPT = 10_000
-"""Tasks that are remembered for the timeline."""
 
 
 class _Actor:

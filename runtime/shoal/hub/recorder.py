@@ -12,10 +12,10 @@ from typing import Any
 
 from shoal import feed_rows as rows
 from shoal.failure import Failure, shortened
+from shoal.feed_rows import KEPT
 from shoal.scheduler.state import Scheduler
 from shoal.scheduler.tables import ACTOR, ENDING, STARTING, Worker
 
-KEPT = 10_000
 CELLS = 2_000
 A_BATCH = 2_000
 """Task rows in one batch at most; the rest goes with the next, unless newer rows push them out everywhere."""

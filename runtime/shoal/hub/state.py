@@ -57,6 +57,13 @@ def _ms(seconds: float | None) -> int | None:
     return None if seconds is None else int(seconds * 1000)
 
 
+def _remember(table: dict[Any, Any], key: Any, value: Any) -> None:
+    """The latest 10 × KEPT are."""
+    while len(table) >= 10 * KEPT:
+        del table[next(iter(table))]
+    table[key] = value
+
+
 def _demand(shape: Shape) -> dict[str, float]:
     return amounts(dict(shape))
 
@@ -124,9 +131,7 @@ class State:
         """Returns the reason with what the process said last: of a task's process, only what that task said."""
         worker = self._hub.scheduler.workers.get(number)
         if worker is not None:
-            while len(self._ended) >= 10 * KEPT:
-                del self._ended[next(iter(self._ended))]
-            self._ended[number] = (pid or 0, worker.node.id)
+            _remember(self._ended, number, (pid or 0, worker.node.id))
             intended = reason == "exit status 0"
             self._dead_workers.append(
                 {
@@ -143,17 +148,13 @@ class State:
         """Actors are remembered when the scheduler has forgotten them."""
         actor = self._hub.scheduler.actors.table.get(actor_id)
         if actor is not None and actor_id not in self._actors:
-            while len(self._actors) >= 10 * KEPT:
-                del self._actors[next(iter(self._actors))]
-            self._actors[actor_id] = actor
+            _remember(self._actors, actor_id, actor)
 
     def called(self, number: int, name: str) -> None:
         """The actor in this process has words of its own for what it is."""
         worker = self._hub.scheduler.workers.get(number)
         if worker is not None and worker.actor is not None:
-            while len(self._called) >= 10 * KEPT:
-                del self._called[next(iter(self._called))]
-            self._called[worker.actor] = name
+            _remember(self._called, worker.actor, name)
 
     def log(
         self, task: str | None, actor: str | None, pid: int | None, filename: str | None, suffix: str

@@ -22,26 +22,23 @@ from shoal.scheduler.stalls import Stalls
 from shoal.scheduler.strategies import Seat, Strategies
 from shoal.scheduler.tables import (
     ACTOR,
+    AHEAD,
     LEASED,
     LENT,
+    OVERDUE,
     PUSHED,
     QUEUED,
+    SHORT,
     Shape,
     Task,
     Worker,
 )
 from shoal.wishes import SPREAD, Wish
 
-AHEAD = 0.005
-"""Seconds of work that a worker is given at once."""
 DEPTH = 128
 """Tasks that a worker is given at once, at most."""
 LOW = 1024
 """When fewer tasks of a driver wait here it may hand over as many again, of those that it keeps."""
-SHORT = 0.001
-"""Seconds: tasks that take less are better pushed by their driver, when a worker can be lent to it."""
-OVERDUE = 0.010
-"""Seconds after which the tasks behind a running one are taken back."""
 
 Queue = tuple[int, Shape, str, Wish | None]
 """Job, demand, runtime environment and wish where to run: what tasks that share a queue and a lease have in common."""

@@ -21,11 +21,11 @@ from shoal.scheduler.lives import ActorLives
 from shoal.scheduler.nodes import Node
 from shoal.scheduler.objects import Objects
 from shoal.scheduler.orphans import Orphans
-from shoal.scheduler.placement import OVERDUE, Placement
+from shoal.scheduler.placement import Placement
 from shoal.scheduler.places import Places
 from shoal.scheduler.resources import amounts
 from shoal.scheduler.streams import Streams
-from shoal.scheduler.tables import ACTOR, DEAD, PUSHED, STARTING, Kind, Task
+from shoal.scheduler.tables import ACTOR, DEAD, OVERDUE, PUSHED, STARTING, Kind, Task
 
 LOG = 4096
 """Events kept: the replay of a fault, and teaching material."""

@@ -37,6 +37,15 @@ RESTARTING = "RESTARTING"
 DEAD = "DEAD"
 
 
+# What the hub and a driver with lanes both go by, in seconds.
+AHEAD = 0.005
+"""Work that a worker is given at once."""
+SHORT = 0.001
+"""Tasks that take longer, or were never measured, are better not pushed ahead by their driver, who may hang."""
+OVERDUE = 0.010
+"""After so long what lies behind a running task is taken back."""
+
+
 @dataclass(slots=True)
 class Kind:
     """A function with its options, an actor class with its options, or an actor's method."""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 from shoal.cluster import engine
 from shoal.exceptions import ShoalValueError
+from shoal.feed_rows import KEPT
 from shoal.util.state.common import (
     DEFAULT_LIMIT,
     DEFAULT_LOG_LIMIT,
@@ -37,8 +38,6 @@ from shoal.util.state.exception import RayStateApiException
 
 Filters = Sequence[tuple[str, str, Any]] | None
 S = TypeVar("S", bound=StateSchema)
-KEPT = 10_000
-"""Rows of what ended that a cluster remembers."""
 MOST_OF_ONE = 100
 """Rows of one thing that `get` looks at."""
 
@@ -109,7 +108,11 @@ def _tell_of_missing(resource: StateResource, missing: int, raising: bool, expla
         warnings.warn(what, stacklevel=4)
 
 
-def _list(resource: StateResource, cls: type[S], options: ListApiOptions, raising: bool, explain: bool) -> list[S]:
+def _list(
+    resource: StateResource, cls: type[S], filters: Filters, limit: int, timeout: int, detail: bool, raising: bool,
+    explain: bool,
+) -> list[S]:  # fmt: skip
+    options = ListApiOptions(limit, timeout, detail, list(filters or ()))
     return cast("list[S]", StateApiClient().list(resource, options, raising, explain))
 
 
@@ -119,8 +122,7 @@ def list_tasks(
     _explain: bool = False,
 ) -> list[TaskState]:  # fmt: skip
     """Tasks, creations of actors and their calls."""
-    options = ListApiOptions(limit, timeout, detail, list(filters or ()))
-    return _list(StateResource.TASKS, TaskState, options, raise_on_missing_output, _explain)
+    return _list(StateResource.TASKS, TaskState, filters, limit, timeout, detail, raise_on_missing_output, _explain)
 
 
 def list_actors(
@@ -129,8 +131,7 @@ def list_actors(
     _explain: bool = False,
 ) -> list[ActorState]:  # fmt: skip
     """Actors, dead ones too."""
-    options = ListApiOptions(limit, timeout, detail, list(filters or ()))
-    return _list(StateResource.ACTORS, ActorState, options, raise_on_missing_output, _explain)
+    return _list(StateResource.ACTORS, ActorState, filters, limit, timeout, detail, raise_on_missing_output, _explain)
 
 
 def list_objects(
@@ -139,8 +140,7 @@ def list_objects(
     _explain: bool = False,
 ) -> list[ObjectState]:  # fmt: skip
     """Objects that somebody can reach."""
-    options = ListApiOptions(limit, timeout, detail, list(filters or ()))
-    return _list(StateResource.OBJECTS, ObjectState, options, raise_on_missing_output, _explain)
+    return _list(StateResource.OBJECTS, ObjectState, filters, limit, timeout, detail, raise_on_missing_output, _explain)
 
 
 def list_nodes(
@@ -149,8 +149,7 @@ def list_nodes(
     _explain: bool = False,
 ) -> list[NodeState]:  # fmt: skip
     """Nodes, dead ones too."""
-    options = ListApiOptions(limit, timeout, detail, list(filters or ()))
-    return _list(StateResource.NODES, NodeState, options, raise_on_missing_output, _explain)
+    return _list(StateResource.NODES, NodeState, filters, limit, timeout, detail, raise_on_missing_output, _explain)
 
 
 def list_workers(
@@ -159,8 +158,7 @@ def list_workers(
     _explain: bool = False,
 ) -> list[WorkerState]:  # fmt: skip
     """Worker processes and drivers; the latest of the dead as well."""
-    options = ListApiOptions(limit, timeout, detail, list(filters or ()))
-    return _list(StateResource.WORKERS, WorkerState, options, raise_on_missing_output, _explain)
+    return _list(StateResource.WORKERS, WorkerState, filters, limit, timeout, detail, raise_on_missing_output, _explain)
 
 
 def list_jobs(
@@ -169,8 +167,7 @@ def list_jobs(
     _explain: bool = False,
 ) -> list[JobState]:  # fmt: skip
     """Programs that use the cluster, or did."""
-    options = ListApiOptions(limit, timeout, detail, list(filters or ()))
-    return _list(StateResource.JOBS, JobState, options, raise_on_missing_output, _explain)
+    return _list(StateResource.JOBS, JobState, filters, limit, timeout, detail, raise_on_missing_output, _explain)
 
 
 def list_placement_groups(
@@ -179,8 +176,10 @@ def list_placement_groups(
     _explain: bool = False,
 ) -> list[PlacementGroupState]:  # fmt: skip
     """Placement groups."""
-    options = ListApiOptions(limit, timeout, detail, list(filters or ()))
-    return _list(StateResource.PLACEMENT_GROUPS, PlacementGroupState, options, raise_on_missing_output, _explain)
+    return _list(
+        StateResource.PLACEMENT_GROUPS, PlacementGroupState, filters, limit, timeout, detail, raise_on_missing_output,
+        _explain,
+    )  # fmt: skip
 
 
 def list_runtime_envs(
@@ -189,8 +188,10 @@ def list_runtime_envs(
     _explain: bool = False,
 ) -> list[RuntimeEnvState]:  # fmt: skip
     """Runtime environments that were set up, or could not be."""
-    options = ListApiOptions(limit, timeout, detail, list(filters or ()))
-    return _list(StateResource.RUNTIME_ENVS, RuntimeEnvState, options, raise_on_missing_output, _explain)
+    return _list(
+        StateResource.RUNTIME_ENVS, RuntimeEnvState, filters, limit, timeout, detail, raise_on_missing_output,
+        _explain,
+    )  # fmt: skip
 
 
 def list_cluster_events(

@@ -307,7 +307,6 @@ class ListApiOptions:
                     f"Unsupported filter predicate {predicate} is given. Available predicates: =, !=."
                 )
 
-
     def has_conflicting_filters(self) -> bool:
         """Whether two of them ask one field for two values: nothing can pass."""
         wanted: dict[str, str] = {}
