@@ -3,11 +3,13 @@
     magics                      %cluster, %%remote
     session, restart            this notebook: its cells, its end, its return
     views, output, interrupt    what people see of a cell's work, and how they stop it
-    cell_source, capture, shipment, delivery, stock
-                                a cell's way to a worker and back, in the notebook
+    launcher, demands           a cell made ready, sent and brought back
+    cell_source, capture, shipment, delivery, stock, cell_ref
+                                its way to a worker and back, in the notebook
     remote_cell, rich, worker_shell, figures
                                 the same cell on the worker: nothing of the kernel is imported there
-    exchange, parcel, report    what both sides use
+    exchange, parcel, report, facts, last
+                                what both sides use
 
 Only `load_ipython_extension` registers anything.
 """

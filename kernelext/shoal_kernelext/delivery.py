@@ -6,7 +6,8 @@ import os
 from typing import Any
 
 from shoal.refs import ObjectRef
-from shoal_kernelext.exchange import Failure, Result, Sent, fetch, received
+from shoal_kernelext.cell_ref import CellRef, Told
+from shoal_kernelext.exchange import Captured, Failure, Result, received
 from shoal_kernelext.parcel import Namespace, Site
 from shoal_kernelext.shipment import Shipment
 from shoal_kernelext.stock import Stock
@@ -24,12 +25,16 @@ def deliver(result: Result, sent: Shipment, namespace: Namespace, stock: Stock) 
     site = Site(namespace, sent.objects)
     if result.process == os.getpid():
         # The classes that were sent are one and the same at both ends: their methods come home.
-        for parcel in received(tuple(sent.values), writable=False):
+        for parcel in received(tuple(c for c in sent.values if c.facts is None), writable=False):
             parcel.opened(site)
     unopened: dict[str, str] = {}
     new: Namespace = {name: sent.objects[as_name] for name, as_name in result.kept.items()}
-    parcels = received(result.values, writable=True)
-    for captured, parcel in zip(result.values, parcels, strict=True):
+    for captured in result.values:
+        if captured.facts is not None:
+            new.update({name: kept(captured, name) for name in captured.names})
+    came = tuple(captured for captured in result.values if captured.facts is None)
+    parcels = received(came, writable=True)
+    for captured, parcel in zip(came, parcels, strict=True):
         try:
             value = parcel.opened(site)
         except Exception as error:
@@ -45,9 +50,17 @@ def deliver(result: Result, sent: Shipment, namespace: Namespace, stock: Stock) 
     return unopened
 
 
-def value_of(value: Sent, sent: Shipment, namespace: Namespace) -> Any:
-    """The object of a parcel that came back."""
-    parcel = fetch([value], writable=True)[0] if isinstance(value, ObjectRef) else value
+def kept(captured: Captured, name: str) -> CellRef:
+    """The ref of a value that stays on the cluster."""
+    assert isinstance(captured.sent, ObjectRef) and captured.facts is not None, "a value that lies there as it is"
+    return CellRef(captured.sent, Told(name, facts=captured.facts))
+
+
+def value_of(value: Captured, sent: Shipment, namespace: Namespace) -> Any:
+    """The object of a parcel that came back, or the ref of a value that stays."""
+    if value.facts is not None:
+        return kept(value, value.names[0])
+    (parcel,) = received((value,), writable=True)
     return parcel.opened(Site(namespace, sent.objects))
 
 

@@ -18,6 +18,10 @@ class CellError(ShoalError):
     """A cell cannot be run on the cluster; nothing was sent."""
 
 
+class CellTimeoutError(ShoalError, TimeoutError):
+    """A cell was not done in the time that its --timeout gives it; its work was stopped."""
+
+
 def rendered(error: BaseException, lines: list[str]) -> BaseException:
     """Let IPython show `lines` when `error` reaches it.
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from shoal import current
 from shoal.refs import ObjectRef
+from shoal_kernelext.facts import Facts
 from shoal_kernelext.parcel import Parcel
 from shoal_kernelext.report import Source
 
@@ -21,6 +22,8 @@ class Captured(NamedTuple):
 
     names: tuple[str, ...]
     sent: Sent
+    facts: Facts | None = None
+    """Of a value that lies in the object store as it is, not in a parcel; `sent` is its ref."""
 
 
 class Request(NamedTuple):
@@ -47,6 +50,10 @@ class Request(NamedTuple):
     """Submodules that are to be there as attributes of their packages."""
     binds: frozenset[str]
     """Names that the cell assigns."""
+    into: str = ""
+    """A name for the value of a last expression."""
+    keep: bool = False
+    """Whether what the cell assigns stays in the object store."""
 
 
 class Failure(NamedTuple):
@@ -73,7 +80,7 @@ class Result(NamedTuple):
     """Names too large to be compared, with their size in bytes: changes in place were not looked for."""
     shown: Bundle | None
     figures: tuple[Bundle, ...]
-    value: Sent | None
+    value: Captured | None
     failure: Failure | None
     process: int
     """The id of the process that the cell ran in."""
@@ -101,13 +108,13 @@ def put(parcel: Parcel) -> ObjectRef[Any]:
     return current.engine().put(parcel)
 
 
-def fetch(refs: list[ObjectRef[Any]], *, writable: bool) -> list[Parcel]:
-    """Parcels from the object store, their buffers in place; `writable` ones are copied as they are written to."""
+def fetch(refs: list[ObjectRef[Any]], *, writable: bool) -> list[Any]:
+    """What lies in the object store, buffers in place; `writable` ones are copied as they are written to."""
     return current.engine().get([ref.binary() for ref in refs], None, writable) if refs else []
 
 
-def received(captured: tuple[Captured, ...], *, writable: bool) -> list[Parcel]:
-    """The parcels of `captured`, in order."""
+def received(captured: tuple[Captured, ...], *, writable: bool) -> list[Any]:
+    """The parcels of `captured`, in order; of what lies in the store as it is, the value."""
     refs = [c.sent for c in captured if isinstance(c.sent, ObjectRef)]
     fetched = iter(fetch(refs, writable=writable))
     return [c.sent if isinstance(c.sent, Parcel) else next(fetched) for c in captured]

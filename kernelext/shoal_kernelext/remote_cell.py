@@ -19,7 +19,7 @@ import threading
 from collections.abc import Iterator
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from shoal import current
@@ -33,10 +33,11 @@ from shoal_kernelext.exchange import (
     Failure,
     Request,
     Result,
-    Sent,
     put,
     received,
 )
+from shoal_kernelext.facts import facts
+from shoal_kernelext.last import bind_last
 from shoal_kernelext.parcel import LARGE, Parcel, Site, same
 from shoal_kernelext.report import remember, report
 from shoal_kernelext.worker_shell import WorkerShell
@@ -44,12 +45,16 @@ from shoal_kernelext.worker_shell import WorkerShell
 COMPARED = 64_000_000
 """Bytes of a pickle stream up to which a captured value is compared with what it was."""
 _UNCHANGING = (type(None), bool, int, float, complex, str, bytes, range, ModuleType, ObjectRef)
+_DEFINED = (ModuleType, FunctionType, type, ObjectRef)
+"""What a name is for rather than what it holds: never kept, for the notebook needs it."""
 _BACKEND = "module://shoal_kernelext.figures"
 _FIGURES = _BACKEND.removeprefix("module://")
 
 
-def run_cell(request: Request) -> Result:
+def run_cell(request: Request, *awaited: Any) -> Result:
     """Run a cell and say what is different afterwards.
+
+    `awaited` are values that other cells were still making when this one was sent; they are taken from the request.
 
     Raises CellFailed, with the result in it, when the cell raises. KeyboardInterrupt passes through.
     """
@@ -76,9 +81,11 @@ def run_cell(request: Request) -> Result:
         if failure is None and drawing is not None:
             failure = _failure(drawing, request, absent, site)
         result = _difference(request, site, started, taken)
-    sent, why = _sent(value, "the value", site) if request.fetch else (None, "")
-    if why:
-        result.held_back["the value"] = why
+    sent = None
+    if request.fetch and failure is None:
+        sent, why = _going(value, ("the value",), site, keep=request.keep)
+        if why:
+            result.held_back["the value"] = why
     _let_go(namespace, (*request.values, *result.values))
     result = result._replace(shown=shown, figures=tuple(figures), value=sent, failure=failure)
     if failure is not None:
@@ -99,6 +106,8 @@ class _Taken:
     """Its pickled form; None when it is not compared."""
     too_large: int = 0
     """Its size in bytes, when that is why."""
+    kept: bool = False
+    """The notebook has its ref only."""
 
 
 def _taken(request: Request, site: Site, absent: dict[str, str]) -> Iterator[_Taken]:
@@ -107,6 +116,11 @@ def _taken(request: Request, site: Site, absent: dict[str, str]) -> Iterator[_Ta
     pristine = iter(received(request.values, writable=False))
     for captured, parcel in zip(request.values, parcels, strict=True):
         original = next(pristine)
+        if captured.facts is not None:
+            value = parcel
+            site.namespace.update(dict.fromkeys(captured.names, value))
+            yield _kept_before(captured, value, original, site)
+            continue
         try:
             value = parcel.opened(site)
         except Exception as error:
@@ -114,6 +128,19 @@ def _taken(request: Request, site: Site, absent: dict[str, str]) -> Iterator[_Ta
             continue
         site.namespace.update(dict.fromkeys(captured.names, value))
         yield _before(captured, value, original, site)
+
+
+def _kept_before(captured: Captured, value: Any, original: Any, site: Site) -> _Taken:
+    """Of a value that lies in the store as it is: compared with another copy of it."""
+    if isinstance(value, _UNCHANGING):
+        return _Taken(captured.names, value, None, kept=True)
+    try:
+        before = Parcel.packed(original, captured.names[0], Site(site.namespace))
+    except ShoalError:
+        return _Taken(captured.names, value, None, kept=True)
+    if memoryview(before.stream).nbytes > COMPARED:
+        return _Taken(captured.names, value, None, before.size, kept=True)
+    return _Taken(captured.names, value, before, kept=True)
 
 
 def _before(captured: Captured, value: Any, original: Parcel, site: Site) -> _Taken:
@@ -189,7 +216,9 @@ def _run(request: Request, namespace: dict[str, Any]) -> Any:
     filename = request.filename
     tree = compile(request.code, filename, "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
     last = None
-    if (request.show or request.fetch) and tree.body and isinstance(tree.body[-1], ast.Expr):
+    if request.into:
+        bind_last(tree, request.into)
+    elif (request.show or request.fetch) and tree.body and isinstance(tree.body[-1], ast.Expr):
         last = ast.Expression(tree.body.pop().value)
     _evaluate(compile(tree, filename, "exec", flags, dont_inherit=True), namespace)
     if last is None:
@@ -268,7 +297,12 @@ def _difference(
     """What the namespace holds that it did not hold before, and what it holds no more."""
     namespace = site.namespace
     compared = _compared(request, site, taken)
-    known = {id(value): name for name, value in compared.same.items()}
+    # equal atoms are often one object: of a kept one the notebook would get a ref where it wants a value
+    known = {
+        id(value): name
+        for name, value in compared.same.items()
+        if name not in compared.kept or not isinstance(value, _UNCHANGING)
+    }
     kept: dict[str, str] = {}
     fresh: dict[int, list[str]] = {}
     for name, value in list(namespace.items()):
@@ -278,12 +312,12 @@ def _difference(
             kept[name] = known[id(value)]
         else:
             fresh.setdefault(id(value), []).append(name)
-    home = Site(namespace, compared.same)
+    home = Site(namespace, {name: value for name, value in compared.same.items() if name not in compared.kept})
     values, held_back = [], compared.held_back
     for names in fresh.values():
-        sent, why = _sent(namespace[names[0]], names[0], home)
+        sent, why = _going(namespace[names[0]], tuple(names), home, keep=request.keep)
         if sent is not None:
-            values.append(Captured(tuple(names), sent))
+            values.append(sent)
         elif not _is_closed_file(namespace[names[0]]):
             held_back.update(dict.fromkeys(names, why))
     deleted = tuple(name for item in taken for name in item.names if name not in namespace)
@@ -304,6 +338,8 @@ class _Compared:
     """Names of those that cannot be pickled any more, and why."""
     too_large: dict[str, int] = field(default_factory=dict)
     """A name of those that could not be compared, and their sizes."""
+    kept: set[str] = field(default_factory=set)
+    """The names in `same` of those that the notebook has the refs of."""
 
 
 def _compared(request: Request, site: Site, taken: list[_Taken]) -> _Compared:
@@ -324,6 +360,8 @@ def _compared(request: Request, site: Site, taken: list[_Taken]) -> _Compared:
                 found.changed.add(id(item.value))
                 continue
         found.same[item.names[0]] = item.value
+        if item.kept:
+            found.kept.add(item.names[0])
     return found
 
 
@@ -335,11 +373,15 @@ def _let_go(namespace: dict[str, Any], captured: tuple[Captured, ...]) -> None:
                 namespace.pop(name, None)
 
 
-def _sent(value: Any, what: str, site: Site) -> tuple[Sent | None, str]:
-    """A value ready to go back, or why it cannot."""
+def _going(
+    value: Any, names: tuple[str, ...], site: Site, *, keep: bool
+) -> tuple[Captured | None, str]:
+    """A value ready to go back, or to be kept, under its names; or why it cannot."""
     try:
-        parcel = Parcel.packed(value, what, site)
-        return (put(parcel) if parcel.size >= LARGE else parcel), ""
+        if keep and not isinstance(value, _DEFINED):
+            return Captured(names, current.engine().put(value), facts(value)), ""
+        parcel = Parcel.packed(value, names[0], site)
+        return Captured(names, put(parcel) if parcel.size >= LARGE else parcel), ""
     except ShoalError as error:
         return None, str(error.__cause__ or error)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from shoal.exceptions import SerializationError
 from shoal_kernelext.capture import Names, Place
+from shoal_kernelext.cell_ref import CellRef
 from shoal_kernelext.errors import CellError, shown_at
 from shoal_kernelext.exchange import Captured
 from shoal_kernelext.parcel import LARGE, Namespace, Parcel, Site, global_names
@@ -78,6 +79,10 @@ def shipment(
         if id(value) in known:
             known[id(value)].append(name)
             continue
+        if isinstance(value, CellRef):
+            known[id(value)] = [name]
+            queue += [alias for alias, other in namespace.items() if other is value]
+            continue
         site = Site(namespace)
         try:
             parcels[id(value)] = Parcel.packed(value, f"{name!r}", site)
@@ -94,6 +99,10 @@ def shipment(
         queue += sorted({needed for code in site.codes for needed in global_names(code)} - seen)
     _check_bound(names, namespace, codes, source)
     for key, held in known.items():
+        value = made.objects[held[0]]
+        if isinstance(value, CellRef):
+            made.values.append(Captured(tuple(held), value, value.told.facts))
+            continue
         parcel = parcels[key]
         sent = stock.ref(made.objects[held[0]], parcel) if parcel.size >= LARGE else parcel
         made.values.append(Captured(tuple(held), sent))

@@ -35,3 +35,10 @@ def parsed(magic: Any, line: str, usage: str) -> Any:
     except (UsageError, ValueError) as error:  # ValueError: an open quote
         complaint = str(error)
     raise UsageError(f"{complaint}. Use it so: {usage}")
+
+
+def unquoted(text: str | None) -> str:
+    """An option's value without the quotes that IPython leaves around it; empty where there is none."""
+    if text and len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1]
+    return text or ""

@@ -2,47 +2,35 @@
 
 from __future__ import annotations
 
+import keyword
 import re
-import sys
 from typing import Any, NamedTuple
 
 from IPython.core.error import UsageError
 from IPython.core.magic import no_var_expand
 
-from shoal import api, cluster
-from shoal.exceptions import ShoalError, TaskCancelledError, TaskError
-from shoal.functions import RemoteFunction
-from shoal_kernelext.capture import names
-from shoal_kernelext.cell_source import CellSource, cell_source, future_flags
-from shoal_kernelext.delivery import deliver, error_of, notes, value_of
-from shoal_kernelext.errors import rendered
-from shoal_kernelext.exchange import Bundle, CellFailed, Request, Result
-from shoal_kernelext.magics.arguments import argument, arguments, parsed
-from shoal_kernelext.remote_cell import run_cell
-from shoal_kernelext.report import at_line
+from shoal import cluster
+from shoal_kernelext.demands import Demand, demand, seconds
+from shoal_kernelext.launcher import Launcher
+from shoal_kernelext.magics.arguments import argument, arguments, parsed, unquoted
 from shoal_kernelext.session import Session
-from shoal_kernelext.shipment import Shipment, shipment
 
-_USAGE = "%%remote [--cpus N] [--name NAME] above a cell, or %remote [--cpus N] [--name NAME] EXPRESSION"
-_OPTIONS = re.compile(r"\s*(?:--(?:cpus|name)(?:=|\s+)\S+(?:\s+|$))*")
-
-
-class Shown:
-    """The value of a remote cell's last expression, as the worker shows it."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[Any, Any]:
-        return self._bundle["data"], self._bundle["metadata"]
-
-    def __repr__(self) -> str:
-        return str(self._bundle["data"].get("text/plain", "<shown by a worker>"))
+_USAGE = "%%remote [--cpus N] [OPTIONS] above a cell, or %remote [--cpus N] [OPTIONS] EXPRESSION (%%remote? lists them)"
+_VALUED = ("cpus", "gpus", "memory", "retries", "timeout", "name", "into")
+_FLAGS = ("keep",)
+_OPTIONS = re.compile(
+    rf"""\s*(?:--(?:{"|".join(_VALUED)})(?:=|\s+)(?:"[^"]*"|'[^']*'|\S+)(?:\s+|$)|--(?:{"|".join(_FLAGS)})(?:\s+|$))*"""
+)
 
 
-class _Outcome(NamedTuple):
-    result: Result | None
-    error: BaseException | None
+class _Given(NamedTuple):
+    """The options of a remote cell, checked."""
+
+    demand: Demand
+    timeout: float | None
+    name: str | None
+    into: str
+    keep: bool
 
 
 class RemoteMagic:
@@ -50,115 +38,68 @@ class RemoteMagic:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._function: RemoteFunction[..., Any] = RemoteFunction(run_cell, {})
+        self._launcher = Launcher(session)
 
     @no_var_expand
     @arguments(
         argument("--cpus", type=float, default=1.0, help="CPUs that the cell needs"),
+        argument("--gpus", type=float, default=0.0, help="GPUs that it needs"),
+        argument("--memory", help="memory that it needs, in bytes or like 500MB or 2GiB"),
+        argument("--retries", type=int, default=0, help="how often it is run again when it raises or its worker dies"),
+        argument("--timeout", type=float, help="seconds after which its work is stopped, the wait for a CPU included"),
         argument("--name", help="what the views call it"),
+        argument("--into", metavar="NAME", help="a name for the value of the last expression, which is not shown then"),
+        argument("--keep", action="store_true", help="leave what it assigns on the cluster: the names become refs"),
     )
     def remote(self, line: str, cell: str | None = None) -> Any:
         """Run a cell, or an expression, on a worker of the cluster.
 
         What it reads is taken from the notebook; what it assigns or changes in place comes back, and its last
         expression is shown.
+
+        With --keep the values stay where they are and their names become refs, which tell type, shape and size;
+        shoal.get(NAME) fetches one. Modules, functions and classes come back all the same. In remote cells such a
+        name means the value itself, and no copy of it is made; elsewhere it is a ref, as a task's argument too.
         """
         match = _OPTIONS.match(line)
         assert match is not None, "it may match nothing"
         options, code = (line, cell) if cell is not None else (match[0], line[match.end() :])
         if cell is None and (code.startswith("--") or not code.strip()):
             options = line  # an option that there is not: the parser says so
-        given = parsed(self.remote, options, _USAGE)
+        given = self._given(options)
         if not code.strip():
             raise UsageError(f"there is nothing to run. Use it so: {_USAGE}")
-        if given.cpus < 0:
-            raise UsageError(f"--cpus {given.cpus:g} is below zero: leave it out for one CPU")
-        value, error = self._remote(code, given.cpus, given.name, fetch=cell is None)
+        value, error = self._remote(code, given, fetch=cell is None)
         if error is not None:
             raise error  # from here: IPython keeps the frames of the last error, and they what they hold
         return value
 
-    def _remote(
-        self, code: str, cpus: float, name: str | None, *, fetch: bool
-    ) -> tuple[Any, BaseException | None]:
+    def _given(self, line: str) -> _Given:
+        found = parsed(self.remote, line, _USAGE)
+        into = unquoted(found.into)
+        if into and (not into.isidentifier() or keyword.iskeyword(into)):
+            raise UsageError(f"--into {into} is no name that a value can have: give one like --into result")
+        return _Given(
+            demand(found.cpus, found.gpus, unquoted(found.memory) or None, found.retries),
+            seconds(found.timeout),
+            unquoted(found.name) or None,
+            into,
+            found.keep,
+        )
+
+    def _remote(self, code: str, given: _Given, *, fetch: bool) -> tuple[Any, BaseException | None]:
         """Run it; returns its value where that is wanted, and what it raised."""
-        session, shell = self._session, self._session.shell
-        number = session.number
-        source = cell_source(code, shell, session.raw or code, f"Cell In[{number}]", number)
-        here = cluster.ensure()
-        total = here.engine.query("resources")[0].get("CPU", 0)
-        if cpus > total:
-            raise UsageError(
-                f"--cpus {cpus:g} is more than the {total:g} CPUs of this cluster, the cell would wait for ever: "
-                f"give {total:g} or less, or start a larger one (%cluster stop, then %cluster start -n N)"
-            )
-        request, sent = self._request(source, fetch)
+        session, launcher = self._session, self._launcher
+        source = launcher.source(code)
+        given.demand.check(cluster.ensure().engine)
+        wanted = fetch and not given.into
+        launch = launcher.prepare(source, given.name, fetch=wanted, into=given.into, keep=given.keep)
         assert session.cell is not None, "a magic runs in a cell"
         if not fetch:
             session.views.open(session.cell)
-        task = self._function.options(num_cpus=cpus, name=name or f"In[{number}]", max_retries=0)
-        outcome = self._outcome(task, request, source)
+        ref = launcher.submit(launch, given.demand)
+        outcome = launcher.outcome(ref, launch, given.timeout)
         session.output.flush()
         if outcome.result is None:
             return None, outcome.error
-        return self._finish(outcome.result, sent)
-
-    def _request(self, source: CellSource, fetch: bool) -> tuple[Request, Shipment]:
-        session, shell = self._session, self._session.shell
-        found = names(source.tree)
-        sent = shipment(
-            found, shell.user_ns, session.stock, source.source, hidden=shell.user_ns_hidden, label=session.label
-        )
-        request = Request(
-            code=source.code,
-            filename=source.filename,
-            flags=future_flags(shell),
-            show=not source.quiet and not fetch,
-            fetch=fetch,
-            colors=session.colors,
-            sources={**sent.sources, source.filename: source.source},
-            values=tuple(sent.values),
-            absent=sent.absent,
-            unread=tuple(sent.unread),
-            modules=tuple(sorted(sent.modules)),
-            binds=frozenset(found.binds),
-        )
-        return request, sent
-
-    def _outcome(self, task: RemoteFunction[..., Any], request: Request, source: CellSource) -> _Outcome:
-        """Run the cell and wait. Errors are returned: raised in an `except` they would drag ours along."""
-        try:
-            return _Outcome(api.get(task.remote(request)), None)
-        except TaskCancelledError:
-            failed: BaseException = TaskCancelledError("the cell was cancelled")
-        except TaskError as error:
-            if isinstance(error.cause, CellFailed):
-                return _Outcome(error.cause.result, None)
-            return _Outcome(None, error)
-        except KeyboardInterrupt as error:
-            failed = error
-        except ShoalError as error:
-            failed = type(error)(*error.args)
-        failed.__traceback__ = failed.__context__ = None
-        first = len(source.code) - len(source.code.lstrip("\n")) + 1
-        lines = at_line(type(failed).__name__, str(failed), source.source, first)
-        return _Outcome(None, rendered(failed, lines))
-
-    def _finish(self, result: Result, sent: Shipment) -> tuple[Any, BaseException | None]:
-        """Bring everything back and show it."""
-        session, shell = self._session, self._session.shell
-        unopened = deliver(result, sent, shell.user_ns, session.stock)
-        for note in notes(result, unopened):
-            print(f"shoal: {note}", file=sys.stderr)
-        if result.shown is not None:
-            sys.displayhook(Shown(result.shown))
-        for figure in result.figures:
-            shell.display_pub.publish(data=figure["data"], metadata=figure["metadata"])
-        failure = result.failure
-        if failure is not None:
-            error = error_of(failure, sent, shell.user_ns)
-            if error is None:
-                error = type(failure.name, (TaskError,), {})(failure.message)
-            return None, rendered(error, failure.traceback)
-        value = value_of(result.value, sent, shell.user_ns) if result.value is not None else None
-        return value, None
+        return launcher.finish(outcome.result, launch.sent)

@@ -22,14 +22,14 @@ def pack_arguments(
     keep: list[ObjectRef[Any]] = []
 
     def cut(slot: int | str, value: Any) -> Any:
-        if type(value) is ObjectRef:
+        if isinstance(value, ObjectRef):
             value.check()
             slots.append(slot)
             deps.append(value.binary())
             return None
         return value
 
-    if any(type(a) is ObjectRef for a in args) or any(type(a) is ObjectRef for a in kwargs.values()):
+    if any(isinstance(a, ObjectRef) for a in (*args, *kwargs.values())):
         args = tuple(cut(i, a) for i, a in enumerate(args))
         kwargs = {k: cut(k, a) for k, a in kwargs.items()}
     packed = pack_call(args, kwargs)

@@ -344,11 +344,11 @@ class InlineEngine:
         return value
 
     def _resolve(self, value: Any) -> Any:
-        return self.get([value.binary()], None)[0] if type(value) is ObjectRef else value
+        return self.get([value.binary()], None)[0] if isinstance(value, ObjectRef) else value
 
     def _failed_argument(self, arguments: Sequence[Any]) -> Packed | None:
         for argument in arguments:
-            if type(argument) is ObjectRef:
+            if isinstance(argument, ObjectRef):
                 argument.check()
                 if argument.binary() not in self._values:
                     return named_error("ObjectLostError", "an argument is gone: its cluster was shut down")
