@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from shoal.api import remote as remote
     from shoal.api import timeline as timeline
     from shoal.api import wait as wait
+    from shoal.explain import why as why
     from shoal.foreign import LOCAL_MODE as LOCAL_MODE
     from shoal.foreign import SCRIPT_MODE as SCRIPT_MODE
     from shoal.foreign import WORKER_MODE as WORKER_MODE
@@ -101,6 +102,7 @@ _WHERE = {
     "shutdown": "shoal.lifecycle",
     "timeline": "shoal.api",
     "wait": "shoal.api",
+    "why": "shoal.explain",
 }
 
 __all__ = [
@@ -144,6 +146,7 @@ __all__ = [
     "shutdown",
     "timeline",
     "wait",
+    "why",
 ]
 
 __version__ = "0.1.0"

@@ -6,6 +6,7 @@ Not all that is submitted goes to the hub at once: its memory, and the cost of a
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 
 from shoal.calls import Call
@@ -63,6 +64,11 @@ class Backlog:
         self._calls.append(call)
         if len(self._calls) == 1:
             self.feed()
+
+    def ahead(self, call: Call) -> int:
+        """How many that wait here come before it."""
+        before = itertools.takewhile(lambda other: other is not call, tuple(self._calls))
+        return sum(not other.gone for other in before)
 
     def put_back(self, calls: Iterable[Call]) -> None:
         """They have their turn before the others."""

@@ -33,10 +33,12 @@ from shoal.config import (
 )
 from shoal.echo import Echo
 from shoal.engines.base import Engine, Output
+from shoal.engines.facts import facts
 from shoal.engines.local import LocalEngine
 from shoal.exceptions import ClusterDiedError, ClusterError, ClusterNotFoundError, EngineUnavailable, ShoalValueError
 from shoal.labels import node_labels
 from shoal.link import connect
+from shoal.reasons import Explanation, explained
 from shoal.shield import Shield
 from shoal.wire import PROTOCOL, check_peer, encode
 
@@ -130,6 +132,10 @@ class Cluster:
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = self.engine.query("status")
         return found
+
+    def why(self, object_id: bytes) -> Explanation:
+        """Why an object, or the task of that id, is not ready yet, or an actor not there: see `shoal.why`."""
+        return explained(facts(self.engine, object_id), interactive())
 
     def linger(self, seconds: float) -> None:
         """Have the cluster wait so long for somebody after this process has gone."""

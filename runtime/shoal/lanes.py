@@ -446,6 +446,17 @@ class Lanes:
     def unfinished(self, task: bytes) -> Call | None:
         return self._calls.get(task)
 
+    def waiting(self, task: bytes) -> Call | None:
+        """A call that is here and nowhere else: it waits for a lane, or until it may go to the hub."""
+        call = self._calls.get(task) or self.held.get(task)
+        return call if call is not None and call.lane is None and not call.gone else None
+
+    def ahead(self, call: Call) -> int:
+        """How many of its like are before it, here and on the lanes that are open for them."""
+        with self._lock:
+            backlog = self._backlog_of.get(call.work.id)
+            return 0 if backlog is None else backlog.ahead(call) + sum(len(lane.pushed) for lane in backlog.lanes)
+
     def withdraw(self, calls: Iterable[Call]) -> list[Call]:
         """Cancel: take those out that are not pushed yet, and return them; tell the hub of the others."""
         out = []

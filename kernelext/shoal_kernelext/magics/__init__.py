@@ -6,15 +6,17 @@ from typing import Any
 
 from shoal_kernelext.magics.cluster import ClusterMagic
 from shoal_kernelext.magics.remote import RemoteMagic
+from shoal_kernelext.magics.why import WhyMagic
 from shoal_kernelext.session import Session
 
-_NAMES = (("line", "cluster"), ("line", "remote"), ("cell", "remote"))
+_NAMES = (("line", "cluster"), ("line", "remote"), ("cell", "remote"), ("line", "why"))
 
 
 def register(shell: Any, session: Session) -> None:
     """Make the magics known to a shell."""
     shell.register_magic_function(ClusterMagic(session).cluster, "line", "cluster")
     shell.register_magic_function(RemoteMagic(session).remote, "line_cell", "remote")
+    shell.register_magic_function(WhyMagic(session).why, "line", "why")
 
 
 def unregister(shell: Any) -> None:

@@ -464,6 +464,8 @@ class InlineEngine:
             return self._places.questions[what](*args)
         if what == "role":
             return None
+        if what == "why":
+            return self._why(*args)
         if what == "named_actors":
             return self._named(*args)
         if what == "context":
@@ -485,6 +487,17 @@ class InlineEngine:
         if what == "status":
             return {"name": "inline", "workers": 0, "tasks": 0, "objects": len(self._values)}
         raise EngineUnavailable(f"the engine 'inline' has no {what}: use the engine 'local' for it")
+
+    def _why(self, object_id: bytes) -> dict[str, Any]:
+        """As the hub answers: nothing is pending for long where everything runs at once."""
+        facts: dict[str, Any] = {"kind": "value", "name": ""}
+        if object_id in self._actors:
+            actor = self._actors[object_id]
+            facts = {"kind": "actor", "name": actor.work.name, "pid": os.getpid()}
+            return {**facts, "state": "alive", "ahead": 0, "now": []}
+        if object_id not in self._values:
+            return {**facts, "state": "unknown"}
+        return {**facts, "state": "failed" if self._values[object_id][1] else "stored", "said": ""}
 
     def close(self) -> None:
         self.alive = False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from shoal.exceptions import ClusterError
 from shoal.hub.peer import Peer
 from shoal.hub.timeline import Timeline
+from shoal.hub.whys import Whys
 from shoal.scheduler import events as ev
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Answers:
             "stop": self._stop,
             **hub.nodes.questions,
             **hub.state.questions,
+            **Whys(hub).questions,
             **Timeline(hub).questions,
             **hub.groups.questions,
         }

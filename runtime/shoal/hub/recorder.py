@@ -86,8 +86,12 @@ class Recorder:
 
     def kind_of(self, task: bytes) -> bytes:
         """The kind of a task that is remembered; empty where it is not."""
-        row = self._live.get(task) or self._last(task)
+        row = self.row(task)
         return b"" if row is None else row.kind
+
+    def row(self, task: bytes) -> Row | None:
+        """That of a task's present attempt, or of its last; None where it is not remembered."""
+        return self._live.get(task) or self._last(task)
 
     def _last(self, task: bytes) -> Row | None:
         """That of its latest attempt that is over."""

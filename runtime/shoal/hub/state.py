@@ -150,6 +150,10 @@ class State:
         if actor is not None and actor_id not in self._actors:
             _remember(self._actors, actor_id, actor)
 
+    def remembered(self, actor_id: bytes) -> Actor | None:
+        """An actor, dead or alive."""
+        return self._actors.get(actor_id)
+
     def called(self, number: int, name: str) -> None:
         """The actor in this process has words of its own for what it is."""
         worker = self._hub.scheduler.workers.get(number)

@@ -107,6 +107,25 @@ class Placement:
                 if queue is not None:  # it stays at its old place too, where it is passed over
                     queue.append(child_id, child.depth)
 
+    def ahead(self, task: Task) -> tuple[int, int]:
+        """How many queued tasks are before this one: in its own queue, and in the others that will move."""
+        own = self._queues.get((task.job, task.kind.shape, task.env, task.kind.wish))
+        before: set[bytes] = set()
+        for other in own or ():
+            if other == task.id:
+                break
+            if other in self._tasks and self._tasks[other].state == QUEUED:
+                before.add(other)
+        return len(before), sum(len(q) for key, q in self._queues.items() if q is not own and self._can(key))
+
+    def queued(self, job: int, shape: Shape) -> int:
+        """How many tasks of a job wait here that need this and may run anywhere."""
+        return len(self._queues.get((job, shape, "", None), ()))
+
+    def _can(self, key: Queue) -> bool:
+        """Whether what stands in a queue could ever run."""
+        return any(seat.resources.ever_fits(key[1]) for seat in self.strategies.seats(key[3]))
+
     def place(self) -> None:
         """Give out what can be given out."""
         starved: list[Line] = []

@@ -40,6 +40,19 @@ class Strategies:
                 return found
         return None
 
+    def seats(self, wish: Wish | None) -> list[Seat]:
+        """All where it may run at all, however much is taken of them."""
+        if wish is None:
+            return list(self._nodes.alive)
+        if wish.how == GROUP:
+            group = self._groups.table.get(wish.group)
+            bundles = group.bundles if group is not None else []
+            chosen = bundles if wish.bundle < 0 else bundles[wish.bundle : wish.bundle + 1]
+            return [b.place for b in chosen if b.place is not None]
+        allowed = list(dict.fromkeys(node for nodes in self._allowed(wish) for node in nodes))
+        bound = wish.how == NODE and not wish.soft
+        return [node for node in allowed if not bound or node.id == wish.node]
+
     def taken(self, seat: Seat, wish: Wish | None) -> None:
         """A task was given this seat."""
         if wish is not None and wish.how == SPREAD:
