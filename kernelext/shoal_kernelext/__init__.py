@@ -2,7 +2,8 @@
 
     magics                      %cluster, %%remote
     session, restart            this notebook: its cells, its end, its return
-    views, output, interrupt    what people see of a cell's work, and how they stop it
+    views, output               what people see of a cell's work
+    presses, interrupt          how they stop it
     launcher, demands           a cell made ready, sent and brought back
     cell_source, capture, shipment, delivery, stock, cell_ref
                                 its way to a worker and back, in the notebook

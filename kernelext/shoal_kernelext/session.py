@@ -13,8 +13,9 @@ from typing import Any
 from shoal import cluster, context
 from shoal.context import Cell
 from shoal.exceptions import ShoalError
-from shoal_kernelext.interrupt import cancel_soon, stop
+from shoal_kernelext.interrupt import Interrupts, cancel_soon
 from shoal_kernelext.output import KernelSink, OutputRouter, TerminalSink
+from shoal_kernelext.presses import Presses
 from shoal_kernelext.report import report
 from shoal_kernelext.restart import leave_for_restart, left_behind
 from shoal_kernelext.stock import Stock
@@ -40,6 +41,8 @@ class Session:
         sink = KernelSink(self.kernel) if self.kernel is not None else TerminalSink()
         self.output = OutputRouter(sink, lambda: self.cell)
         self.views = Views(self.output.publish, cancel_soon, live=self.kernel is not None)
+        self._interrupts = Interrupts(self._say, self.kernel)
+        self._presses = Presses(self._pressed)
         self.stock = Stock()
         self._running: list[tuple[Any, Cell]] = []
         """The cells that run, with what IPython says of each: more than one where a cell runs a cell."""
@@ -49,6 +52,7 @@ class Session:
     def open(self) -> None:
         """Register hooks and handlers; starts nothing."""
         cluster.interactive(True)
+        self._presses.open()
         events = self.shell.events
         hooks: dict[str, Any] = {"pre_run_cell": self._cell_starts, "post_run_cell": self._cell_ended}
         for event, hook in hooks.items():
@@ -76,6 +80,8 @@ class Session:
         for undo in reversed(self._undo):
             undo()
         self._undo.clear()
+        self._presses.close()
+        self._interrupts.begin()
         self.views.close()
         self.output.close()
         context.set_cell(None)
@@ -113,6 +119,8 @@ class Session:
         cell = f"{self.id}/{re.sub('[^A-Za-z0-9_.-]', '_', cell_id)}/{self.number}"
         self._running = [entry for entry in self._running if entry[0] is not None]
         self._running.append((info, cell))
+        self._presses.listen()
+        self._interrupts.begin()
         self._enter(cell)
         self.output.begin(cell, self._parent())
         self.views.watch(cell)
@@ -127,8 +135,8 @@ class Session:
         cell = self.cell
         assert cell is not None, "set by the first cell, and never unset"
         error = getattr(result, "error_in_exec", None)
-        if isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
-            stop(cell)
+        self.output.flush()
+        self._interrupts.end(cell, isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)))
         self.output.flush()
         self.views.end(cell)
         self.stock.sweep(list(self.shell.user_ns.values()))
@@ -136,6 +144,14 @@ class Session:
             self._running.pop()
         if self._running:
             self._enter(self._running[-1][1])
+
+    def _pressed(self) -> None:
+        """The stop button, in a thread of its own."""
+        self._interrupts.press(self._running[-1][1] if self._running else None)
+
+    def _say(self, cell: Cell, text: str) -> None:
+        """A line of our own in a cell, from any thread."""
+        self.output.publish(cell, "stream", {"name": "stderr", "text": f"shoal: {text}\n"})
 
     def _enter(self, cell: Cell) -> None:
         """What is launched from now on is this cell's; after its end, until another starts, it still is."""

@@ -129,6 +129,10 @@ class Cluster:
         """Cancel all that the cell launched and is not done; returns how many tasks that were."""
         return self.engine.cancel_cell(cell, actors_too)
 
+    def cell_calls(self, cell: str) -> list[tuple[str, bool, bool]]:
+        """What the cell launched and is not done: its name, whether an actor is at it, and one that the cell made."""
+        return [] if self.folder is None else self.engine.query("cell_calls", cell)
+
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = self.engine.query("status")
         return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from queue import Empty
 from typing import Any
 
@@ -17,11 +19,16 @@ Message = dict[str, Any]
 
 
 class Kernel:
-    """A kernel with the extension loaded, driven as a front end does."""
+    """A kernel with the extension loaded, driven as a front end does.
 
-    def __init__(self) -> None:
+    Args:
+        ahead: a folder whose packages it takes instead of those that are installed, e.g. another ipykernel.
+    """
+
+    def __init__(self, ahead: Path | None = None) -> None:
         self.manager = KernelManager(kernel_name="python3")
-        self.manager.start_kernel()
+        path = [str(ahead)] * (ahead is not None) + [os.environ.get("PYTHONPATH", "")]
+        self.manager.start_kernel(env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))})
         self.client = self.manager.blocking_client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=PATIENCE)

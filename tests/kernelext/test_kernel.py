@@ -261,29 +261,6 @@ def stubborn():
     assert kernel.value("%remote 1") == "1"
 
 
-def test_a_second_press_ends_the_actors_of_the_cell(kernel: Kernel) -> None:
-    kernel.run("""
-@shoal.remote
-class Deaf:
-    def work(self):
-        print("at work")
-        while True:
-            try: time.sleep(60)
-            except BaseException: pass
-    def ping(self): return "pong"
-other = Deaf.remote()
-""")
-    cell = kernel.cell(kernel.send("deaf = Deaf.remote()\nshoal.get(deaf.work.remote())"))
-    kernel.wait(lambda: "at work" in cell.text("stdout"))
-    kernel.interrupt()
-    kernel.wait(lambda: "still in a call: Deaf.work" in cell.text("stderr"))
-    kernel.interrupt()
-    kernel.wait(lambda: cell.ended)
-    assert "ended the actors of this cell" in cell.text("stderr")
-    assert kernel.run("shoal.get(deaf.ping.remote())").first("error")["ename"] == "ActorDiedError"
-    assert kernel.value("shoal.get(other.ping.remote())") == "'pong'"
-
-
 def test_cancel_comes_by_the_control_channel(kernel: Kernel) -> None:
     before = kernel.value("get_ipython().shoal_session.cell").strip("'")
     head, count = before.rsplit("/", 1)

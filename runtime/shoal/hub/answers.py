@@ -34,6 +34,7 @@ class Answers:
             "role": self._role,
             "pending_calls": hub.scheduler.lives.pending,
             "cancel_cell": self._cancel_cell,
+            "cell_calls": self._cell_calls,
             "stop": self._stop,
             **hub.nodes.questions,
             **hub.state.questions,
@@ -100,6 +101,16 @@ class Answers:
     def _cancel_cell(self, cell: str, actors_too: bool) -> int:
         found = len(self._hub.scheduler.cells.get(cell, ()))
         self._hub.post(ev.CellCancelled(cell, time.monotonic(), actors_too))
+        return found
+
+    def _cell_calls(self, cell: str) -> list[tuple[str, bool, bool]]:
+        """What a cell launched and is not done: its name, whether an actor is at it, and one that the cell made."""
+        scheduler = self._hub.scheduler
+        found = []
+        for task in map(scheduler.tasks.get, scheduler.cells.get(cell, ())):
+            if task is not None:
+                actor = scheduler.lives.of(task) if task.kind.role == "method" else None
+                found.append((task.kind.name, actor is not None, actor is not None and actor.cell == cell))
         return found
 
     def _stop(self) -> None:
