@@ -7,7 +7,7 @@
     launcher, demands           a cell made ready, sent and brought back
     cell_source, capture, shipment, delivery, stock, cell_ref
                                 its way to a worker and back, in the notebook
-    remote_cell, rich, worker_shell, figures
+    remote_cell, rich, worker_shell, worker_display, figures
                                 the same cell on the worker: nothing of the kernel is imported there
     exchange, parcel, report, facts, last
                                 what both sides use

@@ -40,6 +40,7 @@ from shoal_kernelext.facts import facts
 from shoal_kernelext.last import bind_last
 from shoal_kernelext.parcel import LARGE, Parcel, Site, same
 from shoal_kernelext.report import remember, report
+from shoal_kernelext.worker_display import take_over_ipython
 from shoal_kernelext.worker_shell import WorkerShell
 
 COMPARED = 64_000_000
@@ -183,7 +184,7 @@ def _as_main(main: ModuleType) -> Iterator[None]:
     sys.modules["__main__"] = main
     os.environ["MPLBACKEND"] = _BACKEND
     vars(builtins).update(added)
-    rich.take_over_ipython()
+    take_over_ipython()
     pyplot_backend = saved_backend
     if "matplotlib" in sys.modules:
         pyplot_backend = sys.modules["matplotlib"].get_backend()

@@ -82,41 +82,6 @@ def publish(
         print(data.get("text/plain", ""))
 
 
-def take_over_ipython() -> None:
-    """Let IPython's own display functions show in the cell, whoever imported them or will."""
-    if "IPython.core.display_functions" in sys.modules:
-        for name in ("IPython.core.display_functions", "IPython.display", "IPython.core.display"):
-            _mend(sys.modules.get(name))
-    elif not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
-
-
-class _Finder:
-    """Mends IPython's display functions as they are imported, before others take them from there."""
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name != "IPython.core.display_functions":
-            return None
-        sys.meta_path.remove(self)
-        from importlib.util import find_spec
-
-        spec = find_spec(name)
-        if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
-
-            def exec_module(module: Any) -> None:
-                execute(module)
-                _mend(module)
-
-            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
-
-
-def _mend(module: Any) -> None:
-    if hasattr(module, "display"):
-        module.display, module.publish_display_data = display, publish
-
-
 def _figure(figure: Any) -> str | None:
     from shoal_kernelext import figures
 

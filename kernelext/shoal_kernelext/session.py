@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import re
 import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from shoal import cluster, context
+from shoal import cluster, context, worker_setup
 from shoal.context import Cell
 from shoal.exceptions import ShoalError
 from shoal_kernelext.interrupt import Interrupts, cancel_soon
@@ -20,6 +21,7 @@ from shoal_kernelext.report import report
 from shoal_kernelext.restart import leave_for_restart, left_behind
 from shoal_kernelext.stock import Stock
 from shoal_kernelext.views import Views
+from shoal_kernelext.worker_display import SETUP
 
 
 class Session:
@@ -53,6 +55,8 @@ class Session:
         """Register hooks and handlers; starts nothing."""
         cluster.interactive(True)
         self._presses.open()
+        os.environ[worker_setup.VARIABLE] = SETUP  # and so the workers'
+        self._undo.append(lambda: os.environ.pop(worker_setup.VARIABLE, None))
         events = self.shell.events
         hooks: dict[str, Any] = {"pre_run_cell": self._cell_starts, "post_run_cell": self._cell_ended}
         for event, hook in hooks.items():

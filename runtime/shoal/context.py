@@ -29,6 +29,7 @@ class _Current:
     display: Callable[[dict[str, Any]], None] | None = None
     describe: Callable[[bytes], tuple[str, str]] | None = None
     cancelled: Callable[[bytes], bool] | None = None
+    task_end: Callable[[], None] | None = None
 
 
 _current = _Current()
@@ -130,3 +131,14 @@ def display(bundle: dict[str, Any]) -> bool:
         return False
     _current.display(bundle)
     return True
+
+
+def on_task_end(call: Callable[[], None]) -> None:
+    """Have `call` called in a worker after the code of each task, while what it prints is the task's still."""
+    _current.task_end = call
+
+
+def end_task() -> None:
+    """The worker calls it."""
+    if _current.task_end is not None:
+        _current.task_end()

@@ -27,6 +27,7 @@ class Echo:
 
     def __call__(self, output: Output) -> None:
         if output.stream == "display":
+            self._write("stdout", output.source, str(output.data["data"].get("text/plain", "")))
             return
         key = output.stream, output.source
         begun = self._begun.pop(key, "")

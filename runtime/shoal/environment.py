@@ -12,7 +12,7 @@ import sys
 import traceback
 from typing import Any
 
-from shoal import as_ray, log_config
+from shoal import as_ray, log_config, worker_setup
 from shoal.serial import unpack
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -106,6 +106,7 @@ class Environments:
         if cwd:
             with contextlib.suppress(OSError):
                 os.chdir(cwd)
+        worker_setup.follow(environ)
 
     def _over(self, cwd: str, path: list[str], environ: dict[str, str]) -> Surroundings:
         """The runtime environment laid over what the submitter had."""

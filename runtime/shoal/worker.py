@@ -214,6 +214,8 @@ class Worker:
             self._over()
             ended = self._execution.failed(kind, run, error, time.time())
         self._over()
+        if kind.role == "task":
+            context.end_task()
         if kind.role == "actor" and ended.outcome == "ok":
             self._introduce()
         self._conclude(run, kind, ended, not self._queue or not kind.retries)

@@ -127,6 +127,28 @@ handle.update("three")""")
     assert update["transient"] == shown[2]["content"]["transient"] != {}
 
 
+def test_plain_tasks_and_actors_display_and_plot_in_their_cell(kernel: Kernel) -> None:
+    kernel.run("""
+@shoal.remote
+def shows():
+    import matplotlib.pyplot as plt
+    from IPython.display import HTML
+    print('a'); display(HTML('<b>b</b>')); plt.plot([1]); plt.show(); print('c'); plt.plot([2])
+@shoal.remote
+class Shows:
+    def __init__(self): self.handle = display({'text/plain': '0'}, raw=True, display_id='of an actor')
+    def count(self): self.handle.update({'text/plain': '1'}, raw=True)
+""")
+    cell = kernel.run("shoal.get(shows.remote())")
+    order = [m["msg_type"] for m in cell.messages if m["content"] in [*cell.all("stream"), *cell.all("display_data")]]
+    assert order == ["stream", "display_data", "display_data", "stream", "display_data"]
+    assert ["image/png" in c["data"] for c in cell.all("display_data")] == [False, True, True]
+    assert not kernel.run("shoal.get(shoal.remote(lambda: None).remote())").all("display_data")
+    kernel.run("shows = Shows.remote()")
+    cell = kernel.run("shoal.get(shows.count.remote())")
+    assert cell.first("update_display_data")["transient"] == {"display_id": "of an actor"}
+
+
 def test_capture_takes_what_workers_print(kernel: Kernel) -> None:
     cell = kernel.run("%%capture taken\nprint('here')\n%remote print('there')")
     assert cell.streams == ""

@@ -27,12 +27,17 @@ class Named:
     def say(self):
         print("named")
 
+@shoal.remote
+def show():
+    shoal.context.display(dict(data={"text/plain": "shown"}, metadata={}))
+
 {init}
 shoal.get(say.remote("one\\ntwo"))
 shoal.get(say.options(name="other").remote("three"))
 plain, named = Plain.remote(), Named.remote()
 shoal.get([plain.say.remote(), named.say.remote()])
 shoal.get(say.remote("begun", end=""))
+shoal.get(show.remote())
 print("the script's own")
 shoal.shutdown()
 """
@@ -52,7 +57,7 @@ def test_lines_say_whose_they_are_and_come_before_the_value() -> None:
         out, err = output(init)
         assert out[:3] == ["(say pid=N) one", "(say pid=N) two", "(other pid=N) three"]
         assert sorted(out[3:5]) == ["(Named(3) pid=N) named", "(Plain pid=N) plain"]
-        assert out[5:] == ["(say pid=N) begun", "the script's own"]
+        assert out[5:] == ["(say pid=N) begun", "(show pid=N) shown", "the script's own"]
         assert [line.endswith(") aside") for line in err] == [True] * 3
 
 
