@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from shoal import cluster, context, worker_setup
+from shoal import cluster, context, holders, worker_setup
 from shoal.context import Cell
 from shoal.exceptions import ShoalError
 from shoal_kernelext.interrupt import Interrupts, cancel_soon
@@ -19,6 +19,8 @@ from shoal_kernelext.output import KernelSink, OutputRouter, TerminalSink
 from shoal_kernelext.presses import Presses
 from shoal_kernelext.report import report
 from shoal_kernelext.restart import leave_for_restart, left_behind
+from shoal_kernelext.roots import roots
+from shoal_kernelext.shown import ShownRefs
 from shoal_kernelext.stock import Stock
 from shoal_kernelext.views import Views
 from shoal_kernelext.worker_display import SETUP
@@ -46,6 +48,7 @@ class Session:
         self._interrupts = Interrupts(self._say, self.kernel)
         self._presses = Presses(self._pressed)
         self.stock = Stock()
+        self.shown = ShownRefs(shell)
         self._running: list[tuple[Any, Cell]] = []
         """The cells that run, with what IPython says of each: more than one where a cell runs a cell."""
         self._undo: list[Callable[[], object]] = []
@@ -64,6 +67,8 @@ class Session:
             self._undo.append(partial(events.unregister, event, hook))
         for showing, method in ((self.shell.displayhook, "start_displayhook"), (self.shell.display_pub, "publish")):
             self._before(showing, method, self.output.flush)  # what workers printed until then comes first
+        self._undo.append(self.shown.open())
+        self._undo.append(holders.add_roots(lambda: roots(self.shell, self.shown.kept)))
         self._undo.append(cluster.on_change(self._cluster_changed))
         self._undo.append(lambda: self._stop_output())
         self._cluster_changed(cluster.current())
@@ -142,6 +147,7 @@ class Session:
         self.output.flush()
         self._interrupts.end(cell, isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)))
         self.output.flush()
+        self.shown.cell_ended(result)
         self.views.end(cell)
         self.stock.sweep(list(self.shell.user_ns.values()))
         if self._running:

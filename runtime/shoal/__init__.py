@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from shoal.foreign import java_function as java_function
     from shoal.generators import DynamicObjectRefGenerator as DynamicObjectRefGenerator
     from shoal.generators import ObjectRefGenerator as ObjectRefGenerator
+    from shoal.holders import who_holds as who_holds
     from shoal.ids import ActorClassID as ActorClassID
     from shoal.ids import ActorID as ActorID
     from shoal.ids import ClusterID as ClusterID
@@ -102,6 +103,7 @@ _WHERE = {
     "shutdown": "shoal.lifecycle",
     "timeline": "shoal.api",
     "wait": "shoal.api",
+    "who_holds": "shoal.holders",
     "why": "shoal.explain",
 }
 
@@ -146,6 +148,7 @@ __all__ = [
     "shutdown",
     "timeline",
     "wait",
+    "who_holds",
     "why",
 ]
 

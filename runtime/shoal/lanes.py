@@ -457,6 +457,15 @@ class Lanes:
             backlog = self._backlog_of.get(call.work.id)
             return 0 if backlog is None else backlog.ahead(call) + sum(len(lane.pushed) for lane in backlog.lanes)
 
+    def needing(self, object_id: bytes) -> dict[str, int]:
+        """How many calls that are here, and that no hub knows of, need an object, by the names of what they call."""
+        found: dict[str, int] = {}
+        with self._lock:
+            for call in (*self._calls.values(), *self.held.values()):
+                if object_id in call.needs and not call.told and call.actor != object_id:
+                    found[call.work.name] = found.get(call.work.name, 0) + 1
+        return found
+
     def withdraw(self, calls: Iterable[Call]) -> list[Call]:
         """Cancel: take those out that are not pushed yet, and return them; tell the hub of the others."""
         out = []

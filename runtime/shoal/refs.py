@@ -38,6 +38,8 @@ class ObjectRef(Generic[T]):
     __slots__ = ("_id", "_engine", "__weakref__")
     _id: bytes
     _engine: Engine
+    holds = True
+    """Whether it keeps its object."""
 
     def __init__(self, object_id: bytes) -> None:
         """A ref to an object by its id, as `binary()` tells it; `.remote()` and `shoal.put()` make new objects."""

@@ -15,7 +15,7 @@ import mmap
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from shoal import shm, spill
@@ -104,6 +104,8 @@ class Store:
         self._fds: dict[int, int] = {}
         self._lock = threading.Lock()
         self.uses = Uses()
+        self._views: dict[int, bytes] = {}
+        """Objects by the ids of what exports their memory: for those who ask what a value is a view of."""
 
     def put(self, packed: Packed) -> Place:
         """Write a value; raises ObjectStoreFullError or OutOfDiskError where there is no room."""
@@ -254,13 +256,23 @@ class Store:
             exporter = export(offset, size)
             self._hold(object_id)
             self.uses.add(object_id)
-            weakref.finalize(exporter, self._let_go, object_id).atexit = False
+            self._views[id(exporter)] = object_id
+            weakref.finalize(exporter, self._let_go, object_id, id(exporter)).atexit = False
             buffers.append(exporter)
         if stream is None:
             stream = memoryview(buffers.pop())
         return unpack(stream, buffers)
 
-    def _let_go(self, object_id: bytes) -> None:
+    def object_of(self, parts: Iterable[Any]) -> bytes | None:
+        """The object whose memory one of these exports; None where none does."""
+        return next((self._views[id(part)] for part in parts if id(part) in self._views), None)
+
+    def views_of(self, object_id: bytes) -> set[int]:
+        """The ids of what exports an object's memory in this process."""
+        return {exporter for exporter, of in list(self._views.items()) if of == object_id}
+
+    def _let_go(self, object_id: bytes, exporter: int) -> None:
+        self._views.pop(exporter, None)
         self._drop(object_id)
         self.uses.drop(object_id)
 

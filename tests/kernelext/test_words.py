@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from .kernels import Kernel
+from .kernels import PATIENCE, Kernel
 
 
 @pytest.fixture(scope="module")
@@ -31,3 +32,71 @@ def test_why_explains_in_words_with_a_cure(kernel: Kernel) -> None:
     assert "nothing to look at" in kernel.run("%why").text("stderr")
     assert "no_such cannot be looked up: NameError" in kernel.run("%why no_such").text("stderr")
     kernel.run("shoal.cancel(stuck)")
+
+
+BYTES = "shoal.cluster.current().status()['store'][0]"
+
+
+def freed(kernel: Kernel) -> None:
+    """Wait until the store is empty again."""
+    deadline = time.monotonic() + PATIENCE
+    while kernel.value(BYTES) != "0":
+        assert time.monotonic() < deadline, kernel.run(f"print({BYTES})").text("stdout")
+
+
+def test_showing_a_ref_does_not_keep_its_object(kernel: Kernel) -> None:
+    kernel.run("x = shoal.put(b'x' * 10_000_000)")
+    shown = kernel.run("x")
+    assert shown.first("execute_result")["data"]["text/plain"].startswith("ObjectRef(")
+    number = shown.count
+    assert kernel.value(f"len(shoal.get(Out[{number}])), len(shoal.get(_{number})), Out[{number}] == x") == (
+        "(10000000, 10000000, True)"
+    )
+    assert kernel.value(f"shoal.get(f.remote(Out[{number}])) == shoal.get(x)") == "True"
+    kernel.run("[x, x]")
+    assert kernel.value("len(_), len(shoal.get(_[0]))") == "(2, 10000000)"
+    kernel.run("del x")
+    freed(kernel)
+    gone = kernel.run(f"shoal.get(Out[{number}])").first("error")
+    assert gone["ename"] == "ObjectLostError" and "give it a name while you need it" in gone["evalue"]
+
+
+def test_what_nobody_else_holds_is_kept_until_something_else_is_shown(kernel: Kernel) -> None:
+    kernel.run("shoal.put(b'x' * 10_000_000)")
+    kernel.run("pass")
+    assert "_, the last value shown" in kernel.run("print(shoal.who_holds(_))").text("stdout")
+    assert kernel.value("len(shoal.get(_))") == "10000000"
+    freed(kernel)
+
+
+def test_a_shown_actor_ends_with_its_last_handle(kernel: Kernel) -> None:
+    kernel.run("@shoal.remote\nclass A:\n    def two(self): return 2\na = A.remote()")
+    kernel.run("a")
+    assert kernel.value("shoal.get(_.two.remote())") == "2"
+    number = kernel.run("a").count
+    kernel.run("del a")
+    wait = "import time\nwhile [r for r in shoal.util.state.list_actors() if r.state != 'DEAD']: time.sleep(0.01)"
+    assert not kernel.run(f"import shoal.util.state\n{wait}").all("error")
+    assert "only shown" in kernel.run(f"Out[{number}].two.remote()").first("error")["evalue"]
+
+
+def test_who_holds_finds_names_views_errors_and_tasks(kernel: Kernel) -> None:
+    kernel.run("import numpy as np\nref = shoal.put(np.ones(1_000_000)); d = {'a': [ref]}; v = shoal.get(ref)[3:5]")
+    kernel.run("def bad(mine):\n    1 / 0\nbad(ref)")
+    number = kernel.run("v").count
+    kernel.run("later = on_gpu.options(num_gpus=1).remote\nheld = shoal.remote(num_gpus=1)(lambda r: r).remote(ref)")
+    result = kernel.run("%who_holds ref").first("execute_result")["data"]
+    text = result["text/plain"]
+    assert "8.0 MB, in shared memory, kept by" in text
+    for holder in (
+        "8.0 MB  the variable ref ", "the variable d['a'][0] ", "the variable v (a view of its memory) ",
+        f"Out[{number}] (a view of its memory) ", "mine in bad(), where the last error came from ",
+        "an argument of <lambda>() ",
+    ):  # fmt: skip
+        assert holder in text, (holder, text)
+    assert "<table" in result["text/html"] and "class=" not in result["text/html"]
+    assert kernel.run("%who_holds v").first("execute_result")["data"]["text/plain"].splitlines()[0] == (
+        text.splitlines()[0]
+    )
+    assert "this int does not. Use it so: %who_holds X" in kernel.run("%who_holds 3").text("stderr")
+    kernel.run("shoal.cancel(held); del ref, d, v, held; import sys; del sys.last_value")

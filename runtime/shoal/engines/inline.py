@@ -464,6 +464,8 @@ class InlineEngine:
             return self._places.questions[what](*args)
         if what == "role":
             return None
+        if what == "holders":
+            return None
         if what == "why":
             return self._why(*args)
         if what == "named_actors":

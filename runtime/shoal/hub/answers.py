@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal.exceptions import ClusterError
+from shoal.hub.holders import Holders
 from shoal.hub.peer import Peer
 from shoal.hub.timeline import Timeline
 from shoal.hub.whys import Whys
@@ -39,6 +40,7 @@ class Answers:
             **hub.nodes.questions,
             **hub.state.questions,
             **Whys(hub).questions,
+            **Holders(hub).questions,
             **Timeline(hub).questions,
             **hub.groups.questions,
         }

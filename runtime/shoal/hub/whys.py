@@ -29,6 +29,11 @@ KINDS = {"task": "task", "actor": "actor", "method": "call"}
 Facts = dict[str, Any]
 
 
+def called(actor: Actor) -> str:
+    """What people call an actor."""
+    return f"{actor.kind.name} {actor.kind.actor_name!r}" if actor.kind.actor_name else actor.kind.name
+
+
 class Whys:
     """Reads the hub's tables; changes nothing."""
 
@@ -120,7 +125,7 @@ class Whys:
         if worker.state != ACTOR:
             return {"state": "behind", "pid": self._hub.state.pid(worker.id), **facts}
         actor = self._scheduler.actors.table[worker.actor or b""]
-        return {"state": "mailbox", "actor": self._called(actor), "others": 0, "held": None, **facts}
+        return {"state": "mailbox", "actor": called(actor), "others": 0, "held": None, **facts}
 
     def _begun(self, worker: Worker) -> set[bytes]:
         """What runs in it. Of what came by a lane, which is not numbered here, it is the first that is known."""
@@ -143,13 +148,9 @@ class Whys:
 
     # actors
 
-    @staticmethod
-    def _called(actor: Actor) -> str:
-        return f"{actor.kind.name} {actor.kind.actor_name!r}" if actor.kind.actor_name else actor.kind.name
-
     def _actor(self, actor: Actor, depth: int) -> Facts:
         facts: Facts = {
-            "kind": "actor", "name": self._called(actor), "id": actor.id.hex(), "restarted": actor.restarted,
+            "kind": "actor", "name": called(actor), "id": actor.id.hex(), "restarted": actor.restarted,
             "reason": actor.reason,
         }  # fmt: skip
         if actor.state == DEAD or actor.id not in self._scheduler.actors.table:
@@ -176,7 +177,7 @@ class Whys:
         calls = (self._scheduler.tasks.get(t) for t in before)
         held = next((call for call in calls if call is not None and call.missing), None)
         return {
-            "state": "mailbox", "actor": self._called(actor), "ahead": len(before) + sent,
+            "state": "mailbox", "actor": called(actor), "ahead": len(before) + sent,
             "others": sum(len(m) for m in actor.mailboxes.values()) - len(own),
             "now": self._now(worker) if worker is not None else [],
             "held": self._task(held, depth - 1) if held is not None and depth else None,
@@ -230,7 +231,7 @@ class Whys:
                 continue
             if worker.state == ACTOR:
                 actor = self._scheduler.actors.table.get(worker.actor or b"")
-                key, since = ("actor", self._called(actor) if actor is not None else "an actor"), None
+                key, since = ("actor", called(actor) if actor is not None else "an actor"), None
             else:
                 now = self._now(worker)
                 key, since = (("task", now[0][0]), now[0][1]) if now else (("other", ""), None)

@@ -1,0 +1,47 @@
+"""Where a search for what keeps an object starts in a notebook: its names, `Out`, `_`, and the last error."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+_OUTPUT = re.compile(r"_\d+|_{1,3}|_oh|Out|_dh|_ih|_i+|_i\d+|In")
+"""Names that IPython gives to what cells show and to their code."""
+_FRAMES = 50
+
+
+def roots(shell: Any, kept: Any) -> Iterator[tuple[str, Any]]:
+    """What people call each, and its value. `kept` is what `_` keeps of what was shown last."""
+    hidden = shell.user_ns_hidden
+    for name, value in list(shell.user_ns.items()):
+        if not _OUTPUT.fullmatch(name) and not (name in hidden and hidden[name] is value) and not name.startswith("__"):
+            yield f"the variable {name}", value
+    if kept is not None:
+        yield "_, the last value shown", kept
+    outputs = shell.user_ns.get("_oh", {})
+    numbers = {id(value): f"Out[{number}]" for number, value in outputs.items()}
+    for number, value in list(outputs.items()):
+        yield f"Out[{number}]", value
+    for name in ("_", "__", "___"):
+        value = shell.user_ns.get(name)
+        if value is not None and id(value) not in numbers:
+            yield name, value
+    yield from _of_error(getattr(sys, "last_value", None), shell)
+
+
+def _of_error(error: Any, shell: Any) -> Iterator[tuple[str, Any]]:
+    """The names in the frames of the last error, which stay for %debug and %tb."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        tb, depth = error.__traceback__, 0
+        while tb is not None and depth < _FRAMES:
+            frame = tb.tb_frame
+            if frame.f_locals is not shell.user_ns and frame.f_globals is shell.user_ns:
+                for name, value in list(frame.f_locals.items()):
+                    yield f"{name} in {frame.f_code.co_name}(), where the last error came from", value
+            tb, depth = tb.tb_next, depth + 1
+        yield "the last error", vars(error)
+        error = error.__cause__ or error.__context__
