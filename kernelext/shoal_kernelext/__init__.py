@@ -4,10 +4,11 @@
     session, restart            this notebook: its cells, its end, its return
     views, output               what people see of a cell's work
     presses, interrupt          how they stop it
-    launcher, demands           a cell made ready, sent and brought back
+    launcher, demands, background
+                                a cell made ready, sent and brought back, or left to go on
     cell_source, capture, shipment, delivery, stock, cell_ref
                                 its way to a worker and back, in the notebook
-    remote_cell, rich, worker_shell, worker_display, figures
+    remote_cell, background_cell, rich, worker_shell, worker_display, figures
                                 the same cell on the worker: nothing of the kernel is imported there
     exchange, parcel, report, facts, last
                                 what both sides use

@@ -164,9 +164,12 @@ class Launcher:
 
 
 def unready(sent: Shipment) -> list[ObjectRef[Any]]:
-    """The refs among what is sent whose values are still being made: the cell is to wait for them in the queue."""
-    refs: list[Any] = [c.sent for c in sent.values if isinstance(c.sent, CellRef)]
-    return api.wait(refs, num_returns=len(refs), timeout=0)[1] if refs else []
+    """The refs among what is sent whose values are still being made, as far as we know, or never will be.
+
+    As arguments of its task they have the cell wait in the queue, or fail with their error.
+    """
+    refs = [c.sent for c in sent.values if isinstance(c.sent, CellRef)]
+    return [ref for ref in refs if ref.told.state != "kept"]
 
 
 def end(ref: ObjectRef[Any]) -> None:

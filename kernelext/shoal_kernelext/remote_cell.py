@@ -43,6 +43,7 @@ from shoal_kernelext.report import remember, report
 from shoal_kernelext.worker_display import take_over_ipython
 from shoal_kernelext.worker_shell import WorkerShell
 
+__shoal_hidden__ = True
 COMPARED = 64_000_000
 """Bytes of a pickle stream up to which a captured value is compared with what it was."""
 _UNCHANGING = (type(None), bool, int, float, complex, str, bytes, range, ModuleType, ObjectRef)
@@ -59,6 +60,49 @@ def run_cell(request: Request, *awaited: Any) -> Result:
 
     Raises CellFailed, with the result in it, when the cell raises. KeyboardInterrupt passes through.
     """
+    with ran(request) as run:
+        result = _difference(request, run)
+        sent = None
+        if request.fetch and run.failure is None:
+            sent, why = _going(run.value, ("the value",), run.site, keep=request.keep)
+            if why:
+                result.held_back["the value"] = why
+    _let_go(run.namespace, result.values)
+    result = result._replace(shown=run.shown, figures=tuple(run.figures), value=sent, failure=run.failure)
+    if run.failure is not None:
+        raise CellFailed.named(result)
+    return result
+
+
+@dataclass
+class Ran:
+    """A cell that has run, and the namespace that it ran in."""
+
+    site: Site
+    started: dict[str, Any]
+    """The namespace as it was before."""
+    taken: list[_Taken]
+    value: Any = None
+    """Of its last expression, where somebody wants it."""
+    shown: Bundle | None = None
+    figures: list[Bundle] = field(default_factory=list)
+    failure: Failure | None = None
+    error: BaseException | None = None
+    """The exception that ended it."""
+
+    @property
+    def namespace(self) -> dict[str, Any]:
+        return self.site.namespace
+
+    def changed_in_place(self, request: Request) -> list[str]:
+        """Names of captured objects that are no longer what they were."""
+        changed = _compared(request, self.site, self.taken).changed
+        return [name for item in self.taken if id(item.value) in changed for name in item.names]
+
+
+@contextlib.contextmanager
+def ran(request: Request) -> Iterator[Ran]:
+    """Run a cell as the main module, which it still is inside. KeyboardInterrupt passes through."""
     main = ModuleType("__main__")
     namespace = main.__dict__
     site = Site(namespace)
@@ -66,32 +110,23 @@ def run_cell(request: Request, *awaited: Any) -> Result:
     _import(request.modules)
     absent = dict(request.absent)
     taken = [*_taken(request, site, absent), *_stand_ins(request.unread, namespace)]
-    started = dict(namespace)
-    value, failure = None, None
+    run = Ran(site, dict(namespace), taken)
     with _as_main(main):
         try:
-            value = _run(request, namespace)
-            shown = rich.bundle(value) if request.show else None
+            run.value = _run(request, namespace)
+            run.shown = rich.bundle(run.value) if request.show else None
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            shown, failure = None, _failure(error, request, absent, site)
-        figures, drawing = _figures(value)
+            run.shown, run.error = None, error
+        run.figures, drawing = _figures(run.value)
         sys.stdout.flush()
         sys.stderr.flush()
-        if failure is None and drawing is not None:
-            failure = _failure(drawing, request, absent, site)
-        result = _difference(request, site, started, taken)
-    sent = None
-    if request.fetch and failure is None:
-        sent, why = _going(value, ("the value",), site, keep=request.keep)
-        if why:
-            result.held_back["the value"] = why
-    _let_go(namespace, (*request.values, *result.values))
-    result = result._replace(shown=shown, figures=tuple(figures), value=sent, failure=failure)
-    if failure is not None:
-        raise CellFailed.named(result)
-    return result
+        run.error = run.error or drawing
+        if run.error is not None:
+            run.failure = _failure(run.error, request, absent, site)
+        yield run
+    _let_go(namespace, request.values)
 
 
 # before
@@ -292,11 +327,9 @@ def _figures(value: Any) -> tuple[list[Bundle], BaseException | None]:
 # after
 
 
-def _difference(
-    request: Request, site: Site, started: dict[str, Any], taken: list[_Taken]
-) -> Result:
+def _difference(request: Request, run: Ran) -> Result:
     """What the namespace holds that it did not hold before, and what it holds no more."""
-    namespace = site.namespace
+    site, started, taken, namespace = run.site, run.started, run.taken, run.namespace
     compared = _compared(request, site, taken)
     # equal atoms are often one object: of a kept one the notebook would get a ref where it wants a value
     known = {

@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import os
 import traceback
+from types import FrameType
 from typing import Any
 
 from shoal import exceptions
 from shoal.exceptions import ActorError, SerializationError, ShoalError, TaskError, both
 from shoal.serial import Packed, pack, unpack
 
+HIDDEN = "__shoal_hidden__"
+"""A module that sets this to True has the code of users called, and wants no part in their tracebacks."""
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def remote_traceback(error: BaseException) -> str:
-    """The traceback as Python prints it, without the frames of shoal itself at its start."""
+    """The traceback as Python prints it, without the frames at its start that are of shoal, or of what runs on it."""
     tb = error.__traceback__
-    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_HERE):
+    while tb is not None and _is_hidden(tb.tb_frame):
         tb = tb.tb_next
     return "".join(traceback.format_exception(type(error), error, tb))
+
+
+def _is_hidden(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(_HERE) or bool(frame.f_globals.get(HIDDEN))
 
 
 def pack_error(error: BaseException, name: str, text: str | None = None) -> Packed:

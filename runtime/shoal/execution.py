@@ -14,8 +14,9 @@ from shoal.errors import error_value, remote_traceback
 from shoal.exceptions import ActorLeaving
 from shoal.failure import Failure, shortened
 from shoal.implicit import method_of
+from shoal.returned import Missing
 from shoal.runs import Kind, Run
-from shoal.serial import NONE, pack, unpack
+from shoal.serial import NONE, Packed, pack, unpack
 from shoal.yielding import SENT, Yielding, is_generator, wants_retry
 
 Value = tuple[Any, tuple[bytes, ...]]
@@ -210,5 +211,8 @@ class Execution:
         return [self._result(v, kind.name) for v in value]
 
     def _result(self, value: Any, name: str) -> Value:
-        packed = pack(value, f"what {name}() returned")
+        if type(value) is Missing:
+            return error_value(value.error, name)
+        # what was packed to see whether it can be is not packed again
+        packed = value if type(value) is Packed else pack(value, f"what {name}() returned")
         return self._engine.place(packed), packed.contained

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from shoal.exceptions import ShoalValueError
 
 STREAMS = ("streaming", "dynamic")
+
+
+class Missing(NamedTuple):
+    """In place of one of several values of a task that has the others: `get` of it raises."""
+
+    error: BaseException
 
 
 def is_generator(function: Any) -> bool:

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from shoal_kernelext.capture import names
+from shoal_kernelext.capture import assigned, names
 
 BUILTINS = set(dir(__import__("builtins")))
 
@@ -121,3 +121,27 @@ class M: n = 1
 """
     bound = names(ast.parse(code)).binds
     assert bound >= set("a d f g h i j k l M".split())
+
+
+def test_what_a_run_may_leave_behind_is_what_it_assigns() -> None:
+    code = """
+import os.path as p, json
+from math import *
+a, (b, *c) = 1, (2, 3)
+d[0] = e.f = 4
+g: int = 5
+h: int
+while (i := 0): j = [(l := k) for k in "m"]
+with open(n) as o: pass
+try: q = 1
+except ValueError as r: s = 1
+class T: u = 1
+async def v(w):
+    global x
+    x = y = await w
+match z:
+    case [aa, *bb]: pass
+del cc
+await v(dd)
+"""
+    assert " ".join(assigned(ast.parse(code))) == "T a aa b bb c g i j l o q s v x"

@@ -10,6 +10,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import no_var_expand
 
 from shoal import cluster
+from shoal_kernelext.background import Background
 from shoal_kernelext.demands import Demand, demand, seconds
 from shoal_kernelext.launcher import Launcher
 from shoal_kernelext.magics.arguments import argument, arguments, parsed, unquoted
@@ -17,10 +18,13 @@ from shoal_kernelext.session import Session
 
 _USAGE = "%%remote [--cpus N] [OPTIONS] above a cell, or %remote [--cpus N] [OPTIONS] EXPRESSION (%%remote? lists them)"
 _VALUED = ("cpus", "gpus", "memory", "retries", "timeout", "name", "into")
-_FLAGS = ("keep",)
+_FLAGS = ("keep", "bg")
 _OPTIONS = re.compile(
     rf"""\s*(?:--(?:{"|".join(_VALUED)})(?:=|\s+)(?:"[^"]*"|'[^']*'|\S+)(?:\s+|$)|--(?:{"|".join(_FLAGS)})(?:\s+|$))*"""
 )
+
+_VALUE = "value"
+"""What the value of an expression in the background is called."""
 
 
 class _Given(NamedTuple):
@@ -31,6 +35,7 @@ class _Given(NamedTuple):
     name: str | None
     into: str
     keep: bool
+    bg: bool
 
 
 class RemoteMagic:
@@ -39,6 +44,7 @@ class RemoteMagic:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._launcher = Launcher(session)
+        self._background = Background(session)
 
     @no_var_expand
     @arguments(
@@ -49,6 +55,7 @@ class RemoteMagic:
         argument("--timeout", type=float, help="seconds after which its work is stopped, the wait for a CPU included"),
         argument("--name", help="what the views call it"),
         argument("--into", metavar="NAME", help="a name for the value of the last expression, which is not shown then"),
+        argument("--bg", action="store_true", help="go on at once: what the cell assigns are refs from the start"),
         argument("--keep", action="store_true", help="leave what it assigns on the cluster: the names become refs"),
     )
     def remote(self, line: str, cell: str | None = None) -> Any:
@@ -60,6 +67,12 @@ class RemoteMagic:
         With --keep the values stay where they are and their names become refs, which tell type, shape and size;
         shoal.get(NAME) fetches one. Modules, functions and classes come back all the same. In remote cells such a
         name means the value itself, and no copy of it is made; elsewhere it is a ref, as a task's argument too.
+
+        With --bg the cell ends at once and its work goes on: its output, and its error, appear in it as they come. All
+        names that it assigns are refs from the start, but not those that it imports. In a later plain cell such a
+        name is the ref, and shoal.get(NAME) waits for the value; a remote cell that reads it waits for it in the queue
+        and gets the value. Where the cell fails the refs of all its names raise its error, and where it ends
+        without assigning one, that one raises a NameError. What it changes in place stays as it was here.
         """
         match = _OPTIONS.match(line)
         assert match is not None, "it may match nothing"
@@ -85,6 +98,7 @@ class RemoteMagic:
             unquoted(found.name) or None,
             into,
             found.keep,
+            found.bg,
         )
 
     def _remote(self, code: str, given: _Given, *, fetch: bool) -> tuple[Any, BaseException | None]:
@@ -93,10 +107,17 @@ class RemoteMagic:
         source = launcher.source(code)
         given.demand.check(cluster.ensure().engine)
         wanted = fetch and not given.into
-        launch = launcher.prepare(source, given.name, fetch=wanted, into=given.into, keep=given.keep)
+        into = given.into or (_VALUE if wanted and given.bg else "")
+        launch = launcher.prepare(source, given.name, fetch=wanted and not given.bg, into=into, keep=given.keep)
         assert session.cell is not None, "a magic runs in a cell"
-        if not fetch:
+        if given.bg or not fetch:
             session.views.open(session.cell)
+        if given.bg:
+            refs = self._background.start(launch, given.demand, given.timeout)
+            if wanted:
+                return refs[_VALUE], None
+            session.shell.user_ns.update(refs)
+            return None, None
         ref = launcher.submit(launch, given.demand)
         outcome = launcher.outcome(ref, launch, given.timeout)
         session.output.flush()

@@ -35,6 +35,7 @@ from shoal.generators import ObjectRefGenerator
 from shoal.ids import TASK, IdMaker, returns
 from shoal.implicit import method_of
 from shoal.refs import ObjectRef
+from shoal.returned import Missing
 from shoal.runtime_env import RuntimeEnv
 from shoal.scheduler.lives import obituary
 from shoal.serial import NONE, Packed, pack, unpack
@@ -241,7 +242,12 @@ class InlineEngine:
                 f"{work.name}() has num_returns={work.returns} but returned {type(value).__name__}: "
                 f"return a tuple or list of {work.returns}"
             )
-        return [(pack(v, f"what {work.name}() returned"), False) for v in value]
+        return [self._value(v, work.name) for v in value]
+
+    def _value(self, value: Any, name: str) -> Value:
+        if type(value) is Missing:
+            return pack_error(value.error, name), True
+        return value if type(value) is Packed else pack(value, f"what {name}() returned"), False
 
     # values one by one
 
