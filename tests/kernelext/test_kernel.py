@@ -129,6 +129,7 @@ handle.update("three")""")
 
 def test_plain_tasks_and_actors_display_and_plot_in_their_cell(kernel: Kernel) -> None:
     kernel.run("""
+import shoal
 @shoal.remote
 def shows():
     import matplotlib.pyplot as plt
