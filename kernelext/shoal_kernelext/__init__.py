@@ -2,7 +2,8 @@
 
     magics                      %cluster, %%remote
     session, restart            this notebook: its cells, its end, its return
-    views, output               what people see of a cell's work
+    views, output, transcript, aside, archive, limits
+                                what people see of a cell's work
     presses, interrupt          how they stop it
     launcher, demands, background
                                 a cell made ready, sent and brought back, or left to go on

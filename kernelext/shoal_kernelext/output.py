@@ -1,23 +1,33 @@
 """What workers print and show, brought to the cell that launched their work.
 
-A message a line would flood the front end, so what comes within 50 ms goes as one; nothing is lost and nothing of a
-cell changes order. Messages carry the parent header of their cell, whichever cell runs meanwhile.
+A message a line would flood the front end, so what comes within 50 ms goes as one; nothing of a task changes order.
+Messages carry the parent header of their cell, whichever cell runs meanwhile. How a cell shows what comes is its
+`transcript.py`; all of it is kept in the `archive.py`.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
+import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
 from shoal.context import Cell
 from shoal.engines.base import Output
+from shoal_kernelext.archive import Archive
+from shoal_kernelext.aside import aside
+from shoal_kernelext.limits import limits
+from shoal_kernelext.transcript import Transcript
 
 PERIOD = 0.05
 """Seconds that output may gather."""
+ASIDE = 0.25
+"""Seconds between updates of what stands apart: bars, the latest lines of a flood."""
 _KEPT = 1000
 """Cells whose parent header is kept."""
 
@@ -28,12 +38,17 @@ Header = Any
 class Sink(Protocol):
     """Where output goes in the end."""
 
+    lasting: bool
+    """Whether what is shown stays on a page: which has room for so much, and shows anew what changes."""
+
     def send(self, kind: str, content: dict[str, Any], parent: Header, here: bool) -> None:
         """Send one message; `here` says that it is of the cell that runs now."""
 
 
 class KernelSink:
     """Messages on a kernel's IOPub; `send` may be called from any thread."""
+
+    lasting = True
 
     def __init__(self, kernel: Any) -> None:
         self._kernel = kernel
@@ -64,6 +79,8 @@ class KernelSink:
 class TerminalSink:
     """Text on the standard streams, where there is no kernel."""
 
+    lasting = False
+
     def send(self, kind: str, content: dict[str, Any], parent: Header, here: bool) -> None:
         if kind == "stream":
             file = sys.stdout if content["name"] == "stdout" else sys.stderr
@@ -74,11 +91,20 @@ class TerminalSink:
 
 
 class _Piece(NamedTuple):
-    """Output of one cell to one stream."""
+    """What a task printed to one stream, in one go."""
 
-    cell: Cell | None
-    stream: str
+    of: Output
     parts: list[Any]
+
+
+@dataclass
+class _Shown:
+    """A cell's output."""
+
+    parent: Header
+    transcript: Transcript
+    aside: dict[str, str] | None = None
+    """What stood apart when it was last sent; None: nothing ever did."""
 
 
 class OutputRouter:
@@ -89,26 +115,34 @@ class OutputRouter:
     Args:
         sink: where it goes.
         current: the cell that runs now, or ran last: output of no known cell is shown there.
+        colors: whether the names before lines are coloured.
     """
 
-    def __init__(self, sink: Sink, current: Callable[[], Cell | None]) -> None:
+    def __init__(self, sink: Sink, current: Callable[[], Cell | None], colors: bool = True) -> None:
         self._sink = sink
+        self._colors = colors
         self._current = current
-        self._parents: OrderedDict[Cell, Header] = OrderedDict()
+        self._limits = limits() if sink.lasting else limits()._replace(lines=sys.maxsize)
+        self.archive = Archive(self._limits.kept)
+        self._cells: OrderedDict[Cell, _Shown] = OrderedDict()
+        self._stale: set[Cell] = set()
+        """Cells whose aside is not as it was sent."""
         self._pending: list[_Piece] = []
         self._changed = threading.Condition()
         self._batch = self._sent = 0
         """The batch that was last taken to be sent, and the one that last was."""
-        self._hurry = self._closed = False
+        self._hurry = self._flushing = self._closed = False
+        self._aside_at = 0.0
         self._thread: threading.Thread | None = None
 
     def begin(self, cell: Cell, parent: Header) -> None:
         """A cell starts; `parent` is the message that ran it."""
+        own = f"In[{cell.rpartition('/')[2]}]"
         with self._changed:
-            self._parents[cell] = parent
-            self._parents.move_to_end(cell)
-            while len(self._parents) > _KEPT:
-                self._parents.popitem(last=False)
+            self._cells[cell] = _Shown(parent, Transcript(own, self._limits, self._colors))
+            self._cells.move_to_end(cell)
+            while len(self._cells) > _KEPT:
+                self._cells.popitem(last=False)
 
     def take(self, output: Output) -> None:
         """Queue something that a worker sent; called from whichever thread reads, returns soon."""
@@ -117,11 +151,11 @@ class OutputRouter:
             for file in (sys.stdout, sys.stderr):
                 file.flush()
         with self._changed:
-            last = next((p for p in reversed(self._pending) if p.cell == output.cell), None)
-            if last is not None and last.stream == output.stream != "display":
+            last = next((p for p in reversed(self._pending) if p.of.cell == output.cell), None)
+            if last is not None and output.data and output.stream != "display" and _same(last.of, output):
                 last.parts.append(output.data)
             else:
-                self._pending.append(_Piece(output.cell, output.stream, [output.data]))
+                self._pending.append(_Piece(output, [output.data]))
             if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._run, name="shoal-output", daemon=True)
                 self._thread.start()
@@ -133,7 +167,7 @@ class OutputRouter:
             thread = self._thread
             if thread is None or not thread.is_alive() or thread is threading.current_thread():
                 return
-            wanted = self._batch + bool(self._pending)
+            wanted = self._batch + bool(self._pending or self._stale)
             if self._sent < wanted:
                 self._hurry = True
                 self._changed.notify_all()
@@ -154,12 +188,13 @@ class OutputRouter:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._pending or self._closed)
-                if not self._pending:
+                wait = ASIDE if self._stale else None
+                self._changed.wait_for(lambda: self._pending or self._hurry or self._closed, wait)
+                if not self._pending and self._closed:
                     return
                 self._changed.wait_for(lambda: self._hurry or self._closed, PERIOD)
                 pending, self._pending = self._pending, []
-                self._hurry = False
+                self._flushing, self._hurry = self._hurry or self._closed, False
                 self._batch += 1
             try:
                 self._send_all(pending)
@@ -170,20 +205,74 @@ class OutputRouter:
                 self._changed.notify_all()
 
     def _send_all(self, pieces: list[_Piece]) -> None:
-        for piece in pieces:
-            if piece.stream == "display":
+        shown = [self._shown(piece.of.cell) for piece in pieces]
+        for piece, (_, where) in zip(pieces, shown, strict=True):
+            if where is not None and piece.of.stream != "display":
+                where.transcript.meet(piece.of.source)
+        texts: list[tuple[Cell | None, str, str]] = []
+        for piece, (cell, where) in zip(pieces, shown, strict=True):
+            output = piece.of
+            if output.stream == "display":
+                self._send_texts(texts)
                 (bundle,) = piece.parts
-                self._send(*_display(bundle), piece.cell)
-            else:
-                self._send("stream", {"name": piece.stream, "text": "".join(piece.parts)}, piece.cell)
+                self._send(*_display(bundle), cell)
+                continue
+            text = "".join(piece.parts)
+            if cell is not None and where is not None:
+                if text:
+                    self.archive.add(cell, output.source, output.stream, text)
+                text = where.transcript.show(output.source, output.task, output.stream, text)
+                if self._sink.lasting:
+                    self._stale.add(cell)
+            if text:
+                texts.append((cell, output.stream, text))
+        self._send_texts(texts)
+        self._send_asides()
+
+    def _send_texts(self, texts: list[tuple[Cell | None, str, str]]) -> None:
+        """What one cell gets for one stream in a row goes as one message."""
+        by_cell: dict[Cell | None, list[tuple[str, str]]] = {}
+        for cell, stream, text in texts:
+            by_cell.setdefault(cell, []).append((stream, text))
+        texts.clear()
+        for cell, parts in by_cell.items():
+            for stream, group in groupby(parts, key=lambda part: part[0]):
+                self._send("stream", {"name": stream, "text": "".join(text for _, text in group)}, cell)
+
+    def _send_asides(self) -> None:
+        """What stands apart, where it is another than was sent; four times a second at most, but at a cell's end."""
+        now = time.monotonic()
+        if now < self._aside_at and not self._flushing:
+            return
+        self._aside_at = now + ASIDE
+        stale, self._stale = self._stale, set()
+        for cell in stale:
+            where = self._cells.get(cell)
+            if where is None:
+                continue
+            bundle = aside(where.transcript, cell.rpartition("/")[2])
+            if bundle == where.aside or (where.aside is None and not any(bundle.values())):
+                continue
+            kind = "display_data" if where.aside is None else "update_display_data"
+            where.aside = bundle
+            transient = {"display_id": f"shoal-aside-{cell}"}
+            self.publish(cell, kind, {"data": bundle, "metadata": {}, "transient": transient})
+
+    def _shown(self, cell: Cell | None) -> tuple[Cell | None, _Shown | None]:
+        """Where output of that cell is shown: in the current one where it is of none that is known."""
+        with self._changed:
+            if cell is None or cell not in self._cells:
+                cell = self._current()
+            return cell, self._cells.get(cell or "")
 
     def _send(self, kind: str, content: dict[str, Any], cell: Cell | None, ours: bool = False) -> None:
         current = self._current()
-        with self._changed:
-            if cell is None or cell not in self._parents:
-                cell = current
-            parent = self._parents.get(cell or "", {})
-        self._sink.send(kind, content, parent, here=cell == current and not ours)
+        cell, where = self._shown(cell)
+        self._sink.send(kind, content, where.parent if where is not None else {}, here=cell == current and not ours)
+
+
+def _same(one: Output, other: Output) -> bool:
+    return (one.stream, one.source, one.task) == (other.stream, other.source, other.task)
 
 
 def _display(bundle: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -43,7 +43,7 @@ class Session:
         self.number = 0
         """Its execution count."""
         sink = KernelSink(self.kernel) if self.kernel is not None else TerminalSink()
-        self.output = OutputRouter(sink, lambda: self.cell)
+        self.output = OutputRouter(sink, lambda: self.cell, self.colors)
         self.views = Views(self.output.publish, cancel_soon, live=self.kernel is not None)
         self._interrupts = Interrupts(self._say, self.kernel)
         self._presses = Presses(self._pressed)

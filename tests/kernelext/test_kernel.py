@@ -77,6 +77,37 @@ def test_ten_thousand_lines_come_whole_and_in_few_messages(kernel: Kernel) -> No
     assert len(cell.all("stream")) < 200
 
 
+def test_what_several_tasks_print_is_told_apart_and_folds(kernel: Kernel) -> None:
+    kernel.run("""
+import os, time, shoal
+@shoal.remote
+def says(folder, name, other):  # each waits for the other: they are two processes
+    print("from", name)
+    open(f"{folder}/{name}", "w").close()
+    while not os.path.exists(f"{folder}/{other}"): time.sleep(0.01)
+""")
+    cell = kernel.run(
+        "import tempfile\nwith tempfile.TemporaryDirectory() as d:\n"
+        "    shoal.get([says.remote(d, 'a', 'b'), says.remote(d, 'b', 'a')])"
+    )
+    assert re.fullmatch(r"(\x1b\[3\dm\(says pid=\d+\)\x1b\[0m )?from [ab]\n.*pid=.* from [ab]\n", cell.text("stdout"))
+    folded = kernel.run("%output").first("display_data")["data"]["text/html"]
+    assert len(re.findall(r"<summary[^>]*>says pid=\d+ · 1 line<", folded)) == 2 and "from a" in folded
+    assert sorted(kernel.run(f"%output {cell.count} --plain").text("stdout").splitlines()) == ["from a", "from b"]
+    assert kernel.run("%output --plain --find 'm b'").text("stdout") == "from b\n"
+
+
+def test_of_a_flood_a_cell_shows_the_beginning_and_the_latest(kernel: Kernel) -> None:
+    kernel.run("@shoal.remote\ndef flood():\n    for i in range(30_000): print('line', i)")
+    cell = kernel.run("shoal.get(flood.remote())")
+    assert cell.text("stdout").count("\n") == 10_000
+    asides = [m["content"] for m in cell.messages if "aside" in str(m["content"].get("transient"))]
+    words = asides[-1]["data"]["text/plain"]
+    assert words.startswith(f"20,000 more lines were left out here (%output {cell.count} has them)")
+    assert words.endswith("line 29999")
+    assert kernel.run(f"%output {cell.count} --plain --find 29998").text("stdout") == "line 29998\n"
+
+
 def test_work_of_two_cells_in_flight_prints_in_its_own_cell(kernel: Kernel, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     kernel.run(f"""

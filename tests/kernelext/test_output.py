@@ -19,6 +19,8 @@ from shoal_kernelext.output import OutputRouter
 class Page:
     """A front end: per parent, what it was sent."""
 
+    lasting = True
+
     def __init__(self) -> None:
         self.cells: dict[Any, list[tuple[str, Any]]] = {}
 
