@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from shoal import cluster, context, holders, worker_setup
 from shoal.context import Cell
 from shoal.exceptions import ShoalError
 from shoal_kernelext.interrupt import Interrupts, cancel_soon
+from shoal_kernelext.live_views import LiveViews
 from shoal_kernelext.output import KernelSink, OutputRouter, TerminalSink
 from shoal_kernelext.presses import Presses
 from shoal_kernelext.report import report
@@ -47,6 +48,7 @@ class Session:
         self.views = Views(self.output.publish, cancel_soon, live=self.kernel is not None)
         self._interrupts = Interrupts(self._say, self.kernel)
         self._presses = Presses(self._pressed)
+        self.live_views = LiveViews(self.output.publish)
         self.stock = Stock()
         self.shown = ShownRefs(shell)
         self._running: list[tuple[Any, Cell]] = []
@@ -79,6 +81,7 @@ class Session:
         self._undo.append(lambda: delattr(ShoalError, "_render_traceback_"))
         if self.kernel is not None:
             self._handle("shoal_cancel", lambda usual, stream, ident, message: self._cancel(message))
+            self._handle("shoal_view", lambda usual, stream, ident, message: self.live_views.hear(message))
             self._handle("shutdown_request", self._shutdown)
             for name in left_behind(self.kernel):
                 print(f"The cluster {name} of before the restart still runs: %cluster connect {name}")
@@ -92,6 +95,7 @@ class Session:
         self._presses.close()
         self._interrupts.begin()
         self.views.close()
+        self.live_views.end_all()
         self.output.close()
         context.set_cell(None)
         cluster.interactive(False)
@@ -132,7 +136,18 @@ class Session:
         self._interrupts.begin()
         self._enter(cell)
         self.output.begin(cell, self._parent())
+        self.live_views.end(cell)
         self.views.watch(cell)
+
+    def show(self, names: Sequence[str], here: cluster.Cluster, first: str = "") -> None:
+        """Open live views under the cell that runs."""
+        assert self.cell is not None, "set by the first cell, and never unset"
+        self.live_views.open(names, self.cell, here, first)
+
+    def show_again(self, number: int) -> None:
+        """Show under the cell that runs what an earlier one launched, as it stands now. Raises LookupError."""
+        assert self.cell is not None, "set by the first cell, and never unset"
+        self.views.show_again(self.id, number, self.cell)
 
     def _number(self, info: Any) -> int:
         """The execution count of a cell that starts; IPython has counted on already, or will at its end."""
@@ -189,6 +204,7 @@ class Session:
 
     def _cluster_changed(self, to: cluster.Cluster | None) -> None:
         self.views.cluster_changed(to)
+        self.live_views.end_all()
         self._stop_output()
         self._stop_output = to.on_output(self._take) if to is not None else lambda: None
 

@@ -78,6 +78,18 @@ class Views:
                 return
         self._open(cell, PATIENCE)
 
+    def show_again(self, session: str, number: int, at: Cell) -> None:
+        """Show under the cell `at` what the cell with that execution count launched. Raises LookupError."""
+        feed = _feed()
+        state = feed.refresh() if feed is not None else None
+        cells = {of for of, _ in (state.counts if state is not None else ()) if of is not None}
+        cell = next((c for c in cells if c.startswith(f"{session}/") and c.endswith(f"/{number}")), None)
+        if cell is None:
+            raise LookupError(f"nothing is known of work that cell [{number}] launched on this cluster")
+        with self._changed:
+            self._watched.pop(at, None)
+        self._open(cell, 0.0, at)
+
     def end(self, cell: Cell) -> None:
         """The cell's code has ended; its view closes when its work is done."""
         with self._changed:
@@ -108,8 +120,8 @@ class Views:
         if self._thread is not None:
             self._thread.join()
 
-    def _open(self, cell: Cell, patience: float) -> CellView | None:
-        """Start a cell's view; without the lock, for it asks the hub."""
+    def _open(self, cell: Cell, patience: float, at: Cell | None = None) -> CellView | None:
+        """Start a cell's view, under another cell if `at` says so; without the lock, for it asks the hub."""
         from shoal_widgets.cell_view import CellView
 
         feed = _feed()
@@ -118,13 +130,13 @@ class Views:
         view = CellView(
             feed,
             cell,
-            partial(self._publish, cell),
+            partial(self._publish, at or cell),
             self._cancel,
             patience=patience,
-            on_close=partial(self._forget, cell),
+            on_close=partial(self._forget, at or cell),
         )
         with self._changed:
-            self._views[cell] = view
+            self._views[at or cell] = view
         view.start()
         return view
 

@@ -9,7 +9,7 @@ from ipywidgets import Widget
 
 from shoal.feed_rows import FAILED, PENDING_NODE, RUNNING
 from shoal_widgets.ledger import CellSummary, summarise
-from shoal_widgets.strip import WIDGET, Strip, bundle, open_strip, update
+from shoal_widgets.strip import Strip, open_strip, update
 
 from .feeds import CELL, row, state_of
 
@@ -54,7 +54,7 @@ def test_its_state_tells_all_that_is_shown(desk: Desk) -> None:
     state = desk.strip.state
     json.dumps(state)
     assert (state["cell"], state["mark"], state["active"]) == (CELL, "mark", True)
-    assert state["id"] == bundle(desk.strip)[WIDGET]["model_id"]
+    assert state["id"] == desk.id
     assert state["words"] == "0 of 3 tasks done · 1 running · 1 queued · 1 failed"
     assert [line["label"] for line in state["workers"]] == state["lanes"] == ["pid 4711"]
     assert len(desk.strip.bars) == 2 * 16

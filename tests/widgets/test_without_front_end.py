@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from shoal_widgets.strip import WIDGET
+from shoal_widgets.outputs import WIDGET
 
 FAN_OUT = """
 import shoal

@@ -6,21 +6,19 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-from uuid import uuid4
+from typing import TYPE_CHECKING, NamedTuple
 
 from shoal.context import Cell
 from shoal.feed_rows import FeedState
 
+from .latest import Latest
 from .ledger import CellSummary, summarise
+from .outputs import Outputs, Publish
 from .record import record
+from .view import Feed
 
 if TYPE_CHECKING:
     from .strip import Strip
-
-Publish = Callable[[str, dict[str, Any]], None]
-"""``publish(msg_type, content)``: sends ``display_data`` or ``update_display_data`` on IOPub with
-the parent header of the view's cell; called from the view's own thread, never from user code's."""
 
 Cancel = Callable[[Cell], object]
 """``cancel(cell)``: cancels the cell's unfinished work; called from any thread, must not block."""
@@ -33,15 +31,6 @@ SHARE = 0.05
 """Part of a core that a view may take from the notebook's own work."""
 NOTHING_CAME = 1.0
 """Seconds after the cell's end until a view that saw no work gives up waiting for the feed."""
-
-
-class Feed(Protocol):
-    """What a view needs of `shoal.feed.Feed`."""
-
-    @property
-    def state(self) -> FeedState | None: ...
-
-    def listen(self, callback: Callable[[FeedState], None], /) -> Callable[[], None]: ...
 
 
 class CellView:
@@ -89,8 +78,7 @@ class CellView:
         self._patience = patience
         self._silence = silence
         self._on_close = on_close
-        self._changed = threading.Condition()
-        self._told = _Told()
+        self._told = Latest(_Told())
         self._up_to_date = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shoal-view", daemon=True)
 
@@ -106,7 +94,7 @@ class CellView:
         end. Work left in the background keeps the view open.
         """
         now, moment = monotonic(), time()
-        self._tell(lambda told: told._replace(finished_at=now, ended=moment))
+        self._told.change(lambda told: told._replace(finished_at=now, ended=moment))
         if self._panel.shown:
             self._up_to_date.wait(wait)
 
@@ -115,24 +103,19 @@ class CellView:
 
         Safe to call twice and from any thread; for the end of the cluster or of the kernel.
         """
-        self._tell(lambda told: told._replace(closing=True))
+        self._told.change(lambda told: told._replace(closing=True))
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
 
     def _hear(self, state: FeedState) -> None:
         now = monotonic()
-        self._tell(
+        self._told.change(
             lambda told: (
                 told
                 if told.state is not None and told.state.seq >= state.seq
                 else told._replace(state=state, heard_at=now)
             )
         )
-
-    def _tell(self, change: Callable[[_Told], _Told]) -> None:
-        with self._changed:
-            self._told = change(self._told)
-            self._changed.notify_all()
 
     def _run(self) -> None:
         stop_listening = self._feed.listen(self._hear)
@@ -150,7 +133,7 @@ class CellView:
         summary: CellSummary | None = None
         told, first_seen = _Told(), 0.0
         while True:
-            told = self._wait(told, self._rest(told, summary, first_seen))
+            told = self._told.wait(told, self._rest(told, summary, first_seen))
             began = monotonic()
             if told.state is not None:
                 # The feed may be silent while a long task runs; the clock is not.
@@ -190,17 +173,11 @@ class CellView:
 
     def _is_awaited(self) -> bool:
         """Whether a cell that has ended may be waiting for its view."""
-        return self._told.finished_at is not None and not self._up_to_date.is_set()
-
-    def _wait(self, told: _Told, timeout: float | None) -> _Told:
-        with self._changed:
-            self._changed.wait_for(lambda: self._told is not told, timeout)
-            return self._told
+        return self._told.value.finished_at is not None and not self._up_to_date.is_set()
 
     def _breathe(self, seconds: float) -> None:
         """Leave the core to the notebook's own work, unless a cell waits for its view to end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._told.closing or self._is_awaited(), seconds)
+        self._told.pause(seconds, lambda: self._told.value.closing or self._is_awaited())
 
 
 class _Told(NamedTuple):
@@ -224,16 +201,19 @@ class _Panel:
 
     def __init__(self, cell: Cell, publish: Publish, cancel: Cancel) -> None:
         self._cell = cell
-        self._publish = publish
         self._cancel = cancel
-        self._mark = uuid4().hex
+        self._outputs = Outputs(publish)
+        self._mark = self._outputs.mark
         self._strip: Strip | None = None
         self._last: CellSummary | None = None
         self._shown_at = 0.0
         self._recorded_at = 0.0
-        self.shown = False
         self.behind = False
         """The record has yet to be told what the strip shows."""
+
+    @property
+    def shown(self) -> bool:
+        return self._outputs.shown
 
     def show(self, summary: CellSummary, live: bool) -> None:
         """Bring the outputs up to date; a strip is opened only if it is worth it, that is `live`."""
@@ -247,7 +227,7 @@ class _Panel:
         last = None
         if not self.behind:
             self._recorded_at = now
-            self._record(record(summary, mark=self._mark))
+            self._outputs.record(record(summary, mark=self._mark))
             last = record(summary, closed=True, mark=self._mark)
         if self._strip is None and summary.active and live:
             self._strip = self._open_strip(summary)
@@ -263,27 +243,19 @@ class _Panel:
 
     def end(self, summary: CellSummary) -> None:
         final = record(summary, closed=True, mark=self._mark)
-        self._record(final)
+        self._outputs.record(final)
         if self._strip is not None:
             from .strip import update
 
             # The strip stays to be found by a page that was loaded meanwhile; it goes when a page
             # says that its outputs are settled.
             update(self._strip, summary, self._mark, final, ended=True)
-            self._send("update_display_data", {"text/plain": ""}, "strip")
+            self._outputs.blank()
 
     def _open_strip(self, summary: CellSummary) -> Strip:
-        from .strip import bundle, open_strip, update
+        from .strip import open_strip, update
 
         strip = open_strip(lambda: self._cancel(self._cell))
         update(strip, summary, self._mark, record(summary, closed=True, mark=self._mark))
-        self._send("display_data", bundle(strip), "strip")
+        self._outputs.open(strip.model_id)
         return strip
-
-    def _record(self, data: dict[str, str]) -> None:
-        self._send("update_display_data" if self.shown else "display_data", data, "record")
-        self.shown = True
-
-    def _send(self, msg_type: str, data: dict[str, Any], output: str) -> None:
-        transient = {"display_id": f"shoal-{output}-{self._mark}"}
-        self._publish(msg_type, {"data": data, "metadata": {}, "transient": transient})

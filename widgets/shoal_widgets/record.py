@@ -86,7 +86,7 @@ def _functions(summary: CellSummary) -> str:
         )
         for line in _first(summary.functions)
     ]
-    return _table(("function", *(title for _, title in shown), "mean"), rows) + _more(
+    return table(("function", *(title for _, title in shown), "mean"), rows) + _more(
         len(summary.functions), "functions"
     )
 
@@ -103,7 +103,7 @@ def _workers(summary: CellSummary) -> str:
         for line in summary.workers[:MOST_LINES]
     ]
     titles = ("worker", "tasks ended", "time in tasks", *(("runs",) if now else ()))
-    return (_table(titles, rows) + _more(len(summary.workers), "workers")) if rows else ""
+    return (table(titles, rows) + _more(len(summary.workers), "workers")) if rows else ""
 
 
 def _errors(summary: CellSummary) -> str:
@@ -115,7 +115,7 @@ def _errors(summary: CellSummary) -> str:
         )
         for line in summary.errors
     ]
-    return _table(("last errors", "", "after"), rows) if rows else ""
+    return table(("last errors", "", "after"), rows) if rows else ""
 
 
 def _timeline(summary: CellSummary) -> str:
@@ -127,7 +127,7 @@ def _timeline(summary: CellSummary) -> str:
     return f'<div><img alt="{escape(alt)}" src="{source}" style="max-width:100%;margin:0"></div>'
 
 
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table; its cells are HTML already."""
 
     def cells(tag: str, row: Sequence[str], style: str = "") -> str:

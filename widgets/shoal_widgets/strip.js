@@ -5,100 +5,6 @@ const PARTS = ["finished", "running", "failed", "cancelled"];
 const BAR_TONES = ["active", "done", "error", "stopped"]; // by timeline.py's numbers
 const LANE = { height: 14, bar: 10, label: 76, most: 24 };
 
-function element(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
-function duration(seconds) {
-  if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
-  const minutes = Math.floor(Math.round(seconds) / 60);
-  const pad = (n) => String(n).padStart(2, "0");
-  if (minutes < 60) return `${minutes} min ${pad(Math.round(seconds) % 60)} s`;
-  return `${Math.floor(minutes / 60)} h ${pad(minutes % 60)} min`;
-}
-
-function uuid() {
-  // crypto.randomUUID is missing on pages served by plain http from another host.
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) =>
-    b.toString(16).padStart(2, "0"),
-  ).join("");
-}
-
-// The control channel is read while the cell runs; a message of the widget's own may have to wait
-// for the cell's end. So it is the way where there is no other.
-function cancel(model) {
-  const { cell } = model.get("state");
-  const kernel = model.widget_manager?.kernel;
-  if (!kernel?.sendControlMessage) {
-    model.send({ type: "cancel" });
-    return;
-  }
-  const header = {
-    msg_id: uuid(),
-    msg_type: "shoal_cancel",
-    session: kernel.clientId,
-    username: kernel.username || "",
-    date: new Date().toISOString(),
-    version: "5.4",
-  };
-  kernel.sendControlMessage(
-    {
-      channel: "control",
-      header,
-      parent_header: {},
-      metadata: {},
-      content: { cell },
-      buffers: [],
-    },
-    false,
-    true,
-  );
-}
-
-// What the cell published last may not have arrived: a page loaded while the cell ran no longer
-// knows which output has which display id, and a restarted kernel says nothing more. Put it there
-// by hand, or a widget without a kernel would be what the notebook keeps.
-function settle(model) {
-  const { id, mark } = model.get("state");
-  const last = model.get("last");
-  for (const cell of model.widget_manager?.context?.model?.cells ?? []) {
-    const outputs = cell.outputs;
-    for (let i = 0; i < (outputs?.length ?? 0); i++) {
-      const data = outputs.get(i).data;
-      const view = data["application/vnd.jupyter.widget-view+json"];
-      const html = [data["text/html"] ?? ""].flat().join("");
-      const put = (bundle) =>
-        outputs.set(i, { output_type: "display_data", data: bundle, metadata: {} });
-      if (view?.model_id === id) put({ "text/plain": "" });
-      else if (html.includes(`data-shoal="${mark}"`) && html !== last["text/html"]) put(last);
-    }
-  }
-}
-
-// While the strip is on the page it stands in for the record beside it.
-function standIn(el, mark) {
-  const record = `details[data-shoal="${CSS.escape(mark)}"]`;
-  const area = el.closest(".jp-OutputArea");
-  const shelf = area?.querySelector(record)?.closest(".jp-OutputArea-child");
-  if (!shelf) return () => {};
-  shelf.style.display = "none";
-  return (open) => {
-    shelf.style.display = "";
-    const details = shelf.querySelector(record);
-    if (details && open) details.open = true;
-  };
-}
-
-function table(titles, rows) {
-  const head = element("tr", {}, ...titles.map((title) => element("th", { scope: "col" }, title)));
-  const body = rows.map((row) => element("tr", {}, ...row.map((cell) => element("td", {}, cell))));
-  return element("table", {}, element("thead", {}, head), element("tbody", {}, ...body));
-}
-
 const COLUMNS = {
   finished: "done",
   running: "running",
@@ -186,11 +92,6 @@ function drawTimeline(canvas, state, bars, elapsed) {
   g.fillText(duration(elapsed), width - 2, height);
 }
 
-function floats(view) {
-  if (!view) return new Float32Array();
-  return new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
-}
-
 function render({ model, el }) {
   const words = element("span", { class: "shoal-words" });
   const dot = element("span", { class: "shoal-dot", "aria-hidden": "true" });
@@ -223,8 +124,6 @@ function render({ model, el }) {
     element("div", { class: "shoal-strip" }, fold, bar, time, stop),
     body,
   );
-  // Enter and Space press the buttons; else the notebook takes the keys for its own commands.
-  for (const button of [fold, stop]) button.setAttribute("data-lm-suppress-shortcuts", "true");
   el.append(root);
 
   let received = performance.now();
@@ -264,11 +163,11 @@ function render({ model, el }) {
     lists.replaceChildren(...tables(state, elapsed()));
     clock.textContent = duration(elapsed());
     draw();
-    if (state.ended) settle(model);
+    if (state.ended) settle(model, model.get("state"));
   }
 
   function lose() {
-    if (!model.get("comm_live")) settle(model);
+    if (!model.get("comm_live")) settle(model, model.get("state"));
   }
 
   fold.addEventListener("click", () => {
@@ -277,7 +176,8 @@ function render({ model, el }) {
     draw();
   });
   stop.addEventListener("click", () => {
-    cancel(model);
+    const { cell } = model.get("state");
+    tell(model, "shoal_cancel", { cell }, { type: "cancel" });
     stop.disabled = true;
     stop.textContent = "Cancelling…";
     // Work may refuse; then it can be asked again.
@@ -286,10 +186,7 @@ function render({ model, el }) {
       stop.textContent = "Cancel";
     }, 3000);
   });
-  root.addEventListener("keydown", (event) => {
-    // Back to the notebook's own keys, as from an editor.
-    if (event.key === "Escape") el.closest(".jp-Cell, .jp-Notebook")?.focus();
-  });
+  const ownKeys = keys(el, root);
 
   model.on("change:state", show);
   model.on("comm_live_update", lose);
@@ -308,6 +205,7 @@ function render({ model, el }) {
 
   return () => {
     cancelAnimationFrame(placed);
+    ownKeys();
     clearInterval(clockwork);
     clearTimeout(asked);
     resized.disconnect();
@@ -319,4 +217,7 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default {
+  initialize: ({ model }) => keep(model, () => model.get("state")),
+  render,
+};

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
+from .front import reachable, script, style
 from .ledger import CellSummary
 from .timeline import pack
 from .words import gap, headline, pace, tone
-
-WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 class Strip(anywidget.AnyWidget):
     """The model the page draws from; it always holds all that is shown, so that a page loaded
     later shows the same."""
 
-    _esm = Path(__file__).with_name("strip.js")
-    _css = Path(__file__).with_name("strip.css")
+    _esm = script("strip")
+    _css = style("strip")
 
     state = traitlets.Dict().tag(sync=True)
     bars = traitlets.Bytes().tag(sync=True)
@@ -42,17 +40,8 @@ def open_strip(cancel: Callable[[], object]) -> Strip:
             strip.close()
 
     strip.on_msg(heard)
-    if hasattr(strip.comm, "_reply_subshell_for"):
-        # ipykernel 7.4 hands a comm's messages to the subshell the comm last sent from: the main
-        # one, which is busy with the cell. Let them go where the front end sends them.
-        strip.comm._reply_subshell_for = lambda data, default: default
+    reachable(strip)
     return strip
-
-
-def bundle(strip: Strip) -> dict[str, Any]:
-    """What to publish for the strip to appear."""
-    view = {"version_major": 2, "version_minor": 0, "model_id": strip.model_id}
-    return {WIDGET: view, "text/plain": ""}
 
 
 def update(

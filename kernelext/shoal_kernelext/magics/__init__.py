@@ -7,14 +7,17 @@ from typing import Any
 from shoal_kernelext.magics.cluster import ClusterMagic
 from shoal_kernelext.magics.output import OutputMagic
 from shoal_kernelext.magics.remote import RemoteMagic
+from shoal_kernelext.magics.views import ViewMagics
 from shoal_kernelext.magics.who_holds import WhoHoldsMagic
 from shoal_kernelext.magics.why import WhyMagic
 from shoal_kernelext.session import Session
 
 _MAGICS: tuple[tuple[str, Any, str], ...] = (
     ("cluster", ClusterMagic, "line"),
+    ("dashboard", ViewMagics, "line"),
     ("output", OutputMagic, "line"),
     ("remote", RemoteMagic, "line_cell"),
+    ("tasks", ViewMagics, "line"),
     ("who_holds", WhoHoldsMagic, "line"),
     ("why", WhyMagic, "line"),
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal.exceptions import ClusterError
+from shoal.hub.closeups import Closeups
 from shoal.hub.holders import Holders
 from shoal.hub.peer import Peer
 from shoal.hub.timeline import Timeline
@@ -42,6 +43,7 @@ class Answers:
             **Whys(hub).questions,
             **Holders(hub).questions,
             **Timeline(hub).questions,
+            **Closeups(hub).questions,
             **hub.groups.questions,
         }
         self._of_askers: dict[str, Callable[..., Any]] = {

@@ -1,0 +1,69 @@
+"""The live views that magics open: one under a cell, until the cell is run again or the cluster ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from shoal.cluster import Cluster
+from shoal.context import Cell
+from shoal_kernelext.hands import ClusterHands
+
+if TYPE_CHECKING:
+    from shoal_widgets.live import LiveView
+
+
+class LiveViews:
+    """Those of this notebook.
+
+    Args:
+        publish: ``publish(cell, msg_type, content)`` sends a message into a cell, from any thread.
+    """
+
+    def __init__(self, publish: Callable[[Cell, str, dict[str, Any]], None]) -> None:
+        self._publish = publish
+        self._lock = threading.Lock()
+        self._shown: dict[str, LiveView] = {}
+        """By the cell's place in the notebook, which stays the same when it is run again."""
+
+    def open(self, names: Sequence[str], cell: Cell, here: Cluster, first: str = "") -> None:
+        """Show views under a cell, in place of what it shows."""
+        from shoal_widgets.live import LiveView
+        from shoal_widgets.register import make
+
+        hands = ClusterHands(here)
+        feed = here.feed()
+        feed.wait_first(5.0)
+        view = LiveView([make(name, hands) for name in names], feed, partial(self._publish, cell), first)
+        self.end(cell)
+        view.start()
+        with self._lock:
+            self._shown[_place(cell)] = view
+
+    def end(self, cell: Cell) -> None:
+        """The cell is run again: what it shows is over."""
+        with self._lock:
+            view = self._shown.pop(_place(cell), None)
+        if view is not None:
+            view.close()
+
+    def end_all(self) -> None:
+        """The cluster ends, or the notebook changes to another."""
+        with self._lock:
+            views = list(self._shown.values())
+            self._shown.clear()
+        for view in views:
+            view.close()
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """A page speaks to one of the views; returns at once."""
+        with self._lock:
+            views = list(self._shown.values())
+        content = message["content"]
+        any(view.hear(str(content["model"]), content["content"]) for view in views)
+
+
+def _place(cell: Cell) -> str:
+    return cell.rpartition("/")[0]

@@ -1,0 +1,57 @@
+"""``%tasks`` and the other live views, each alone or all in a ``%dashboard``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from IPython.core.error import UsageError
+
+from shoal import cluster
+from shoal.exceptions import ClusterError
+from shoal_kernelext.magics.arguments import argument, arguments, parsed
+from shoal_kernelext.session import Session
+from shoal_widgets.register import NAMES
+
+
+class ViewMagics:
+    """Opens live views under the cell that asks for them."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @arguments(
+        argument("--cell", type=int, metavar="N", help="the record of what cell [N] launched, shown anew"),
+    )
+    def tasks(self, line: str) -> None:
+        """The tasks, live: by function how many there are, how long they take, which fail; down to each single one.
+
+        They are under the cell until it is run again or the cluster ends. `--cell N` shows what cell [N] launched, as
+        it stands now.
+        """
+        given = parsed(self.tasks, line, "%tasks, %tasks --cell N")
+        if given.cell is None:
+            self._open(("tasks",))
+        else:
+            try:
+                self._session.show_again(given.cell)
+            except (LookupError, ClusterError) as error:
+                raise UsageError(str(error)) from None
+
+    @arguments(argument("view", nargs="?", default=NAMES[0], help=f"the tab that is seen at first: {', '.join(NAMES)}"))
+    def dashboard(self, line: str) -> None:
+        """All live views in tabs: those that are named in ``%dashboard?``, and each has a magic of its own."""
+        given = parsed(self.dashboard, line, f"%dashboard [{'|'.join(NAMES)}]")
+        if given.view not in NAMES:
+            raise UsageError(f"%dashboard has no view {given.view!r}. Use one of: {', '.join(NAMES)}")
+        self._open(NAMES, given.view)
+
+    def _open(self, names: tuple[str, ...], first: str = "") -> None:
+        here = cluster.current()
+        if here is None or not here.alive:
+            raise UsageError("there is no cluster to look at yet: it starts at first use, or by %cluster start")
+        if here.folder is None:
+            raise UsageError("there is nothing to look at: all work runs in the notebook's own thread")
+        try:
+            self._session.show(names, here, first)
+        except ClusterError as error:
+            raise UsageError(str(error)) from None

@@ -1,0 +1,199 @@
+// The frame of the live views, behind common.js and before each view's own file: see live.py.
+
+function say(model, content) {
+  tell(model, "shoal_view", { model: model.get("frame").me, content }, content);
+}
+
+// What the page wants to see; it comes back in the state, for a page that is loaded later.
+function want(model, what) {
+  say(model, { type: "want", want: what });
+}
+
+// Have something done; the promise is kept with the answer: {error} where it went wrong.
+function act(model, content) {
+  const question = uuid();
+  return new Promise((resolve) => {
+    const hear = (message) => {
+      if (message.type !== "answer" || message.question !== question) return;
+      model.off("msg:custom", hear);
+      resolve(message);
+    };
+    model.on("msg:custom", hear);
+    say(model, { type: "act", question, ...content });
+  });
+}
+
+// A function that tells the time by the feed's clock, in Unix seconds; it stops with the view.
+function clock(model) {
+  let received = performance.now();
+  const hear = () => (received = performance.now());
+  model.on("change:state", hear);
+  return () => {
+    const running = !model.get("frame").ended && model.get("comm_live") !== false;
+    return (model.get("state").now ?? 0) + (running ? (performance.now() - received) / 1000 : 0);
+  };
+}
+
+// Nothing is drawn while nobody looks: the page says again and again that it does.
+function watch(model, el) {
+  const page = uuid();
+  let near = false;
+  let told = false;
+  const look = () => {
+    const looks = near && document.visibilityState === "visible";
+    if (looks || told) say(model, { type: "looks", page, looks });
+    told = looks;
+  };
+  const observer = new IntersectionObserver((entries) => {
+    near = entries.at(-1).isIntersecting;
+    look();
+  });
+  observer.observe(el);
+  document.addEventListener("visibilitychange", look);
+  const beat = setInterval(() => told && look(), 5000);
+  return () => {
+    observer.disconnect();
+    document.removeEventListener("visibilitychange", look);
+    clearInterval(beat);
+    near = false;
+    look();
+  };
+}
+
+// Text without the redrawing that would take a selection or the focus away.
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+// A table whose lines stay the same nodes from state to state, so that focus, selection and hover
+// stay too. A column: {title, text(item), left, tone(item), draw(td, item)}; the first is a button
+// where `pick` is given.
+function grid(columns, { key, pick, label }) {
+  const head = element("tr");
+  for (const { title, left } of columns)
+    head.append(element("th", { scope: "col", ...(left ? { "data-text": "" } : {}) }, title));
+  const body = element("tbody");
+  const node = element("table", label ? { "aria-label": label } : {}, element("thead", {}, head), body);
+  let lines = new Map();
+
+  function make(item) {
+    const line = { row: element("tr"), item };
+    line.cells = columns.map(({ left }, i) => {
+      const cell = element("td", left ? { "data-text": "" } : {});
+      line.row.append(cell);
+      if (i > 0 || !pick) return cell;
+      const inner = button("", () => pick(line.item), { class: "shoal-link" });
+      cell.append(inner);
+      return inner;
+    });
+    return line;
+  }
+
+  function show(items, chosen) {
+    const next = new Map();
+    let before = null;
+    for (const item of items) {
+      const name = key(item);
+      const line = lines.get(name) ?? make(item);
+      line.item = item;
+      next.set(name, line);
+      columns.forEach(({ text, tone, draw }, i) => {
+        const cell = line.cells[i];
+        if (draw) draw(cell, item);
+        else write(cell, text(item));
+        const colour = tone?.(item) ?? "";
+        if ((cell.dataset.tone ?? "") !== colour) cell.dataset.tone = colour;
+      });
+      if (pick) line.cells[0].setAttribute("aria-pressed", String(name === chosen));
+      line.row.toggleAttribute("data-chosen", name === chosen);
+      const place = before ? before.nextSibling : body.firstChild;
+      if (place !== line.row) body.insertBefore(line.row, place);
+      before = line.row;
+    }
+    for (const [name, line] of lines) if (next.get(name) !== line) line.row.remove();
+    lines = next;
+    node.hidden = items.length === 0;
+  }
+
+  return { node, show };
+}
+
+// How tasks stand, as one thin bar.
+const SHARES = ["finished", "running", "failed", "cancelled"];
+
+function shareBar() {
+  const parts = SHARES.map((part) => element("span", { "data-part": part }));
+  const node = element("span", { class: "shoal-shares", "aria-hidden": "true" }, ...parts);
+  return {
+    node,
+    show(counts) {
+      const total = Object.values(counts).reduce((sum, each) => sum + each, 0) || 1;
+      SHARES.forEach((part, i) => (parts[i].style.width = `${(100 * counts[part]) / total}%`));
+    },
+  };
+}
+
+// A button for what cannot be undone: the first click arms it, the second does it.
+function graveButton(label, sure, press, attributes = {}) {
+  let armed = 0;
+  const disarm = () => {
+    clearTimeout(armed);
+    armed = 0;
+    node.removeAttribute("data-armed");
+    node.textContent = label;
+  };
+  const node = button(
+    label,
+    () => {
+      if (armed) {
+        disarm();
+        press(node);
+        return;
+      }
+      node.dataset.armed = "";
+      node.textContent = sure;
+      armed = setTimeout(disarm, 4000);
+    },
+    { class: "shoal-grave", ...attributes },
+  );
+  node.addEventListener("blur", () => armed && disarm());
+  return node;
+}
+
+function live(render) {
+  const frame = (model) => model.get("frame");
+  return {
+    initialize({ model }) {
+      return keep(model, () => (frame(model).lead ? frame(model) : {}));
+    },
+    render({ model, el }) {
+      const root = element("section", { class: "shoal-view", "aria-label": frame(model).title });
+      el.append(root);
+      const ownKeys = keys(el, root);
+      const settled = () => {
+        if (frame(model).lead && (frame(model).ended || model.get("comm_live") === false))
+          settle(model, frame(model));
+      };
+      model.on("change:frame", settled);
+      model.on("comm_live_update", settled);
+      const stop = render({ model, el: root });
+      const blind = watch(model, root);
+      let stepBack = () => {};
+      // The widget is put into its place on the page only after this function.
+      const placed = requestAnimationFrame(() => {
+        if (frame(model).lead) stepBack = standIn(el, frame(model).mark);
+        settled();
+      });
+      return () => {
+        cancelAnimationFrame(placed);
+        model.off("change:frame", settled);
+        model.off("comm_live_update", settled);
+        blind();
+        ownKeys();
+        stop?.();
+        stepBack(false);
+        if (frame(model).lead && frame(model).ended) model.send({ type: "settled" });
+      };
+    },
+  };
+}
