@@ -10,13 +10,13 @@ _HERE = Path(__file__).parent
 
 def script(*names: str) -> str:
     """The module of a widget: what all have in common, then the files of these names."""
-    return "\n".join((_HERE / f"{name}.js").read_text() for name in ("common", *names))
+    return "\n".join((_HERE / f"{name}.js").read_text("utf-8") for name in ("common", *names))
 
 
 def style(*names: str) -> str:
     """The colours, then the style sheets of these names, as far as there are such."""
     files = [_HERE / f"{name}.css" for name in ("theme", *names)]
-    return "\n".join(file.read_text() for file in files if file.exists())
+    return "\n".join(file.read_text("utf-8") for file in files if file.exists())
 
 
 def reachable(widget: Any) -> None:

@@ -46,10 +46,12 @@ class Closeups:
 
     def _argument(self, object_id: bytes) -> dict[str, Any]:
         record = self._hub.scheduler.objects.table.get(object_id)
+        task = self._hub.scheduler.tasks.get(task_of(object_id))
+        maker = task.kind.name if task is not None else record.maker if record is not None else ""
         return {
             "id": object_id.hex(), "task": task_of(object_id).hex(),
             "ready": record is not None and record.ready, "size": record.size if record is not None else None,
-            "maker": record.maker if record is not None else "",
+            "maker": maker,
         }  # fmt: skip
 
     def _log(self, task: str, suffix: str) -> str:
