@@ -113,8 +113,13 @@ function keep(model, frame) {
   const notebook = model.widget_manager?.context?.model;
   if (!notebook?.cells) return undefined;
   const { id, mark, ended } = frame();
+  if (ended) {
+    settle(model, frame());
+    model.send({ type: "settled" });
+    return undefined;
+  }
   for (const [outputs, i] of outputsOf(notebook)) {
-    if (!mark || ended || outputs.get(i).metadata?.shoal !== mark) continue;
+    if (!mark || outputs.get(i).metadata?.shoal !== mark) continue;
     const view = { version_major: 2, version_minor: 0, model_id: id };
     put(outputs, i, { [WIDGET]: view, "text/plain": "" });
   }
