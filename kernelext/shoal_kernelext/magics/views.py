@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from IPython.core.error import UsageError
 
 from shoal import cluster
