@@ -18,8 +18,8 @@ ROOMS = ("runtime", "widgets", "kernelext")
 # Facades and doors stand on the roof: nobody inside imports them.
 FLOORS = [
     "doors exceptions feed_rows context counts shield shm allocator output runs venvs unpicklable assigned wishes "
-    "reasons tables reach uses series failure addons attention folder as_ray/* importing running echo backpressure "
-    "begun worker_setup answers",
+    "reasons tables reach versions uses series failure addons attention folder as_ray/* importing running echo "
+    "backpressure begun worker_setup answers",
     "ids foreign labels implicit followers",
     "strategies",
     "config current spill wire serial signatures feed trace runtime_env returned futures concurrency",

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 START = 30.0
 """Seconds that a hub may take to start; it takes a tenth of one."""
+ANSWER = 5.0
+"""Seconds that a cluster which was not joined may take to answer."""
 STORE_SHARE = 0.3
 """Part of the memory that objects may take, as in Ray."""
 
@@ -140,6 +142,12 @@ class Cluster:
     def why(self, object_id: bytes) -> Explanation:
         """Why an object, or the task of that id, is not ready yet, or an actor not there: see `shoal.why`."""
         return explained(facts(self.engine, object_id), interactive())
+
+    def scale(self, cpus: int) -> None:
+        """Have another number of tasks run at once from now on, on the head node; what runs goes on."""
+        if cpus < 0 or int(cpus) != cpus:
+            raise ShoalValueError(f"{cpus} CPUs make no cluster: give a whole number, 0 or more")
+        self.engine.query("resize", int(cpus))
 
     def linger(self, seconds: float) -> None:
         """Have the cluster wait so long for somebody after this process has gone."""
@@ -288,6 +296,10 @@ def start(
         lineage=lineage_option(system or {}),
         disk=disk_option(system or {}),
     )
+    return _begin(settings)
+
+
+def _begin(settings: Settings) -> Cluster:
     folder = clusters_dir() / settings.name
     if folder.exists():
         if running(settings.name):
@@ -303,6 +315,32 @@ def start(
         last = log.last_line() or "no word from it"
         log.close()
         raise ClusterError(f"the cluster did not start: {last}") from None
+
+
+def restart(here: Cluster, **changes: Any) -> Cluster:
+    """End a cluster with all that it holds, and start another like it; `changes` are fields of `Settings`.
+
+    Raises ClusterError while other programs use it.
+    """
+    others = here.status()["clients"] - 1
+    if others:
+        raise ClusterError(f"{others} other {'programs use' if others > 1 else 'program uses'} the cluster {here.name}")
+    settings = Settings(**{**here.engine.query("settings"), **changes})
+    namespace = here.engine.query("context", getattr(here.engine, "client", 0), None)["namespace"]
+    with contextlib.suppress(ClusterDiedError):  # it may be gone before it has answered
+        here.engine.query("stop")
+    if current() is here:
+        use(None)
+    here.close()
+    deadline = time.monotonic() + START
+    while running(settings.name) or (clusters_dir() / settings.name).exists():
+        if time.monotonic() > deadline:
+            raise ClusterError(f"the cluster {settings.name} does not end: kill its processes, and start another")
+        time.sleep(0.01)
+    made = _begin(settings)
+    made.engine.use_namespace(namespace)
+    use(made)
+    return made
 
 
 def _launch(settings: Settings, log: Log) -> subprocess.Popen[bytes]:
@@ -340,7 +378,7 @@ def _connect(folder: Path, process: subprocess.Popen[bytes] | None = None, log: 
                 raise
     check_peer(sock)
     sock.sendall(encode([("hello", PROTOCOL, sys.version)]))
-    tag, answer = _first_answer(sock)
+    tag, (answer, *_) = _first_answer(sock)
     if tag != "welcome":
         sock.close()
         raise ClusterError(str(answer))
@@ -364,7 +402,7 @@ def _first_answer(sock: socket.socket) -> tuple[str, Any]:
         return data
 
     messages = pickle.loads(exactly(int.from_bytes(exactly(4), "little")))
-    tag, answer = messages[0]
+    tag, *answer = messages[0]
     return tag, answer
 
 
@@ -379,6 +417,28 @@ def connect_to(name: str) -> Cluster:
         known = ", ".join(names) or "none"
         raise ClusterNotFoundError(f"no cluster named {name!r} runs (running: {known})")
     return _connect(clusters_dir() / name)
+
+
+def ask(name: str, what: str, *args: Any) -> Any:
+    """A question to a running cluster that this process does not join: not even its end waits for us, or comes sooner.
+
+    Raises ClusterNotFoundError where none of that name answers.
+    """
+    try:
+        sock = connect(clusters_dir() / name / "hub.sock", time.monotonic())
+    except ClusterDiedError:
+        raise ClusterNotFoundError(f"no cluster named {name!r} runs") from None
+    with sock:
+        check_peer(sock)
+        sock.settimeout(ANSWER)
+        sock.sendall(encode([("ask", 0, what, args)]))
+        try:
+            _, (_, good, answer) = _first_answer(sock)
+        except ClusterDiedError:
+            raise ClusterNotFoundError(f"the cluster {name!r} does not answer") from None
+    if not good:
+        raise answer
+    return answer
 
 
 def inline() -> Cluster:

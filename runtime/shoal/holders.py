@@ -250,6 +250,8 @@ def _on_the_cluster(told: dict[str, Any], here: Callable[[bytes], list[str]]) ->
         yield Holder("object", f"a ref inside another object{made}", where)
     if told.get("more_inside"):
         yield Holder("object", f"inside {told['more_inside']:,} more objects", "")
+    for name in told.get("results", ()):
+        yield Holder("other", f"the named result {name}", "until %cluster drop, or shoal.util.results.drop()")
     if told.get("detached"):
         yield Holder("other", "its lifetime: detached", "until shoal.kill()")
 

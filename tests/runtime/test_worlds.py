@@ -30,7 +30,7 @@ def taken(workers: list[Worker], seat: object) -> int:
 
 
 class Places(World):
-    """Nodes come and go, and placement groups."""
+    """Nodes come, go and change, and placement groups."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,6 +51,11 @@ class Places(World):
         node = data.draw(st.sampled_from(self.nodes))
         self.nodes.remove(node)
         self.do(ev.NodeRemoved(node, "a test"))
+
+    @rule(cpus=st.integers(2, 4))
+    def the_head_has_more_or_fewer(self, cpus: int) -> None:
+        head = next(iter(self.scheduler.nodes.table))
+        self.do(ev.NodeResized(head, units({"CPU": cpus})["CPU"], cpus))
 
     @precondition(lambda self: self.drivers())
     @rule(data=st.data(), bundles=st.lists(st.sampled_from([0.5, 1, 2]), min_size=1, max_size=3),

@@ -252,6 +252,10 @@ class LocalEngine:
             if value is not None:
                 self.link.append(("put", object_id, value, ()))
 
+    def share(self, ids: Sequence[bytes]) -> None:
+        """Have the hub know these objects: somebody will ask it for them."""
+        self._export(ids)
+
     def release_dropped(self, call: Call) -> None:
         """Behind what made the hub know a call: refs that went before are still to be released there."""
         dropped = tuple(i for i in call.returns if i not in self.counts)

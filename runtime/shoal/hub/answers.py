@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from shoal.hub.peer import Peer
 from shoal.hub.timeline import Timeline
 from shoal.hub.whys import Whys
 from shoal.scheduler import events as ev
+from shoal.versions import versions
 
 if TYPE_CHECKING:
     from shoal.hub.loop import Hub
@@ -38,6 +41,9 @@ class Answers:
             "cancel_cell": self._cancel_cell,
             "cell_calls": self._cell_calls,
             "stop": self._stop,
+            "settings": lambda: dataclasses.asdict(hub.settings),
+            "about": self._about,
+            **hub.results.questions,
             **hub.nodes.questions,
             **hub.state.questions,
             **Whys(hub).questions,
@@ -86,6 +92,7 @@ class Answers:
             "objects": len(self._hub.values),
             "store": (memory.used, memory.capacity),
             "spilled": memory.spilled,
+            "results": [row["name"] for row in self._hub.results.questions["results"]()],
             "total": scheduler.totals(),
             "available": self._available(),
         }
@@ -116,6 +123,10 @@ class Answers:
                 actor = scheduler.lives.of(task) if task.kind.role == "method" else None
                 found.append((task.kind.name, actor is not None, actor is not None and actor.cell == cell))
         return found
+
+    def _about(self, packages: tuple[str, ...]) -> dict[str, Any]:
+        """What this process is made of: for the doctor."""
+        return {"pid": os.getpid(), "python": sys.version, "versions": versions(packages), "prefix": sys.prefix}
 
     def _stop(self) -> None:
         self._hub.stop()

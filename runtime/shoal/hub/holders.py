@@ -48,6 +48,7 @@ class Holders:
             "inside": [self._container(i, r, but) for i, r in inside[:NAMED]],
             "more_inside": max(0, len(inside) - NAMED),
             "lineage": record.lineage,
+            "results": hub.results.of(object_id),
         }
 
     @staticmethod

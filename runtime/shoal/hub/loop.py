@@ -25,6 +25,7 @@ from shoal.hub.outputs import Outputs
 from shoal.hub.peer import Peer
 from shoal.hub.publisher import Publisher
 from shoal.hub.recorder import Recorder
+from shoal.hub.results import Results
 from shoal.hub.room import Room
 from shoal.hub.runtime_envs import RuntimeEnvs
 from shoal.hub.specs import Spec
@@ -79,6 +80,7 @@ class Hub:
         self._stopping = False
         self._dirty: set[Peer] = set()
         self.state = State(self)
+        self.results = Results(self)
         self._answers = Answers(self)
         self.memory = Memory(folder, settings.store, self.epoll, self.tell, self.tell_all)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -199,7 +201,8 @@ class Hub:
             self._deadline = None
         elif self._deadline is None:
             wait = self._linger
-            if any(a.kind.detached and a.state != DEAD for a in self.scheduler.actors.table.values()):
+            actors = self.scheduler.actors.table.values()
+            if self.results.table or any(a.kind.detached and a.state != DEAD for a in actors):
                 wait = max(wait, LINGER_RESTART)
             self._deadline = time.monotonic() + wait
         elif time.monotonic() >= self._deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import socket
@@ -56,6 +57,7 @@ class HubNodes:
             "nodes": self.rows,
             "add_node": self.add,
             "remove_node": self.remove,
+            "resize": self._resize,
         }
         self._devices = [d for d in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if d.strip()]
 
@@ -101,6 +103,13 @@ class HubNodes:
         if node is next(iter(nodes.table.values())):
             raise ShoalValueError("the head node goes with the cluster: call shutdown()")
         self._hub.post(ev.NodeRemoved(node_id, "it was removed"))
+
+    def _resize(self, cpus: int) -> None:
+        """The head node has so many CPUs from now on."""
+        hub = self._hub
+        head = next(iter(hub.scheduler.nodes.table.values()))
+        hub.settings = dataclasses.replace(hub.settings, cpus=cpus)
+        hub.post(ev.NodeResized(head.id, units({"CPU": cpus})["CPU"], math.ceil(cpus)))
 
     def rows(self) -> list[dict[str, Any]]:
         """All nodes, dead ones too, with Ray's keys."""

@@ -158,6 +158,18 @@ class ObjectsLost(NamedTuple):
     reason: str
 
 
+class Pinned(NamedTuple):
+    """An object is needed, whoever holds it: it has a name."""
+
+    object: bytes
+
+
+class Unpinned(NamedTuple):
+    """And no longer."""
+
+    object: bytes
+
+
 class Borrowed(NamedTuple):
     client: int
     objects: tuple[bytes, ...]
@@ -203,6 +215,14 @@ class ActorKilled(NamedTuple):
 
 class NodeAdded(NamedTuple):
     node: Node
+
+
+class NodeResized(NamedTuple):
+    """It has another number of CPUs, in ten-thousandths, and keeps so many workers ready; what runs goes on."""
+
+    node: str
+    cpus: int
+    pool: int
 
 
 class NodeRemoved(NamedTuple):
@@ -301,6 +321,8 @@ Event = (
     | Stuck
     | Put
     | ObjectsLost
+    | Pinned
+    | Unpinned
     | Borrowed
     | Released
     | Fetched
@@ -310,6 +332,7 @@ Event = (
     | ActorKilled
     | NodeAdded
     | NodeRemoved
+    | NodeResized
     | GroupCreated
     | GroupRemoved
     | GroupAwaited

@@ -189,7 +189,7 @@ class Placement:
         wish = key[3]
         if wish is not None and wish.how == SPREAD:
             return
-        leased = [w for w in self._leases.get(key, ()) if not w.blocked]
+        leased = [w for w in self._leases.get(key, ()) if not (w.blocked or w.seat.resources.overdrawn(w.shape))]
         if not leased:
             return
         share = -(-len(queue) // len(leased))

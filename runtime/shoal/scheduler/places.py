@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from shoal.scheduler import events as ev
 from shoal.scheduler.commands import Fail, GroupPlaced, KillWorker
 from shoal.scheduler.groups import CREATED, REMOVED, Group
+from shoal.scheduler.resources import UNIT
 from shoal.scheduler.tables import ACTOR, Actor
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Places:
         self.handlers: dict[type, Callable[[Any], None]] = {
             ev.NodeAdded: self._node_added,
             ev.NodeRemoved: self._node_removed,
+            ev.NodeResized: self._node_resized,
             ev.GroupCreated: lambda e: self._groups.add(e.group),
             ev.GroupRemoved: self._group_removed,
             ev.GroupAwaited: self._group_awaited,
@@ -48,6 +50,16 @@ class Places:
             self._scheduler.out.append(KillWorker(worker.id))
         self._scheduler.lineage.node_lost(node)
         self._placement.recheck()
+
+    def _node_resized(self, e: ev.NodeResized) -> None:
+        node = self._placement.nodes.table.get(e.node)
+        if node is not None and node.alive:
+            node.resources.resize("CPU", e.cpus)
+            node.pool = e.pool
+            self._placement.pool.fill()
+            short = -node.resources.free["CPU"]
+            if short > 0 and self._placement.lending:  # what is lent goes on being used by its driver otherwise
+                self._placement.lending.recall(-(-short // UNIT))
 
     def _group_removed(self, e: ev.GroupRemoved) -> None:
         group = self._groups.table.get(e.group)

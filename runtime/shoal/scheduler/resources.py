@@ -42,8 +42,8 @@ class Resources:
     """A total, and what of it is free: a node's, or that of a bundle which was cut out of a node's.
 
     GPUs are counted one by one: half of one and half of another do not make one.
-    Invariant: free + taken = total. `free` goes below zero only when a task that was blocked goes on, and then nothing
-    new starts until it is back.
+    Invariant: free + taken = total. `free` goes below zero only when a task that was blocked goes on, or when the total
+    is made smaller, and then nothing new starts until it is back.
     """
 
     def __init__(self, total: Mapping[str, int], gpus: Gpus | None = None) -> None:
@@ -82,6 +82,11 @@ class Resources:
                 for index, part in gpus:
                     self.gpus[index] -= part
         return gpus
+
+    def resize(self, name: str, total: int) -> None:
+        """Have another total; what is taken stays so."""
+        self.free[name] = self.free.get(name, 0) + total - self.total.get(name, 0)
+        self.total[name] = total
 
     def give(self, shape: Shape, gpus: Gpus = ()) -> None:
         for name, amount in shape:

@@ -88,6 +88,8 @@ class Scheduler:
             ev.Stuck: self.placement.stalls.answered,
             ev.Put: self._put,
             ev.ObjectsLost: self.lineage.lost,
+            ev.Pinned: self._pinned,
+            ev.Unpinned: lambda e: self.objects.unpin(e.object),
             ev.Borrowed: self._borrowed,
             ev.Released: lambda e: self.objects.release(e.client, e.objects),
             ev.Fetched: self._fetched,
@@ -168,6 +170,9 @@ class Scheduler:
         """Where a process is: drivers are on the head."""
         worker = self.workers.get(client)
         return next(iter(self.nodes.table.values())) if worker is None else worker.node
+
+    def _pinned(self, e: ev.Pinned) -> None:
+        self.objects.pin(e.object)
 
     def _borrowed(self, e: ev.Borrowed) -> None:
         worker = self.workers.get(e.client)
