@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import os
 import re
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any
 from shoal import cluster, context, holders, worker_setup
 from shoal.context import Cell
 from shoal.exceptions import ShoalError
+from shoal_kernelext.clusters import offer
 from shoal_kernelext.interrupt import Interrupts, cancel_soon
 from shoal_kernelext.live_views import LiveViews
 from shoal_kernelext.output import KernelSink, OutputRouter, TerminalSink
@@ -49,6 +51,8 @@ class Session:
         self._interrupts = Interrupts(self._say, self.kernel)
         self._presses = Presses(self._pressed)
         self.live_views = LiveViews(self.output.publish)
+        self.page_heard: float | None = None
+        """When a page last spoke of widgets, in Unix seconds."""
         self.stock = Stock()
         self.shown = ShownRefs(shell)
         self._running: list[tuple[Any, Cell]] = []
@@ -83,8 +87,10 @@ class Session:
             self._handle("shoal_cancel", lambda usual, stream, ident, message: self._cancel(message))
             self._handle("shoal_view", lambda usual, stream, ident, message: self.live_views.hear(message))
             self._handle("shutdown_request", self._shutdown)
-            for name in left_behind(self.kernel):
-                print(f"The cluster {name} of before the restart still runs: %cluster connect {name}")
+            for kind in ("comm_open", "comm_msg", "comm_info_request"):
+                self._listen(kind)
+            for left in left_behind(self.kernel):
+                print(offer(left))
         self._cell_starts(None)  # the cell that loads the extension runs already
 
     def close(self) -> None:
@@ -228,6 +234,21 @@ class Session:
                 handlers[kind] = usual
 
         self._undo.append(undo)
+
+    def _listen(self, kind: str) -> None:
+        """Note when a page speaks of widgets."""
+        assert self.kernel is not None, "only a kernel has handlers"
+        handlers = self.kernel.shell_handlers
+        usual = handlers.get(kind)
+        if usual is None:
+            return
+
+        def heard(*arguments: Any) -> Any:
+            self.page_heard = time.time()
+            return usual(*arguments)
+
+        handlers[kind] = heard
+        self._undo.append(lambda: handlers.update({kind: usual}))
 
     def _cancel(self, message: dict[str, Any]) -> None:
         cancel_soon(str(message["content"]["cell"]))

@@ -64,7 +64,7 @@ def test_the_store_is_empty_again_when_the_names_are_gone(kernel: Kernel) -> Non
 def test_a_restarted_kernel_finds_its_cluster(kernel: Kernel) -> None:
     kernel.run("%cluster start -n 1 --name old")
     kernel.restart()
-    assert "cluster old of before the restart still runs" in kernel.run("%load_ext shoal").text("stdout")
+    assert "cluster old of before the restart still runs (left" in kernel.run("%load_ext shoal").text("stdout")
     assert "cluster old" in kernel.run("%cluster connect old").text("stdout")
     assert kernel.value("%remote 3") == "3"
     assert "stopped the cluster old" in kernel.run("%cluster stop").text("stdout")
@@ -107,3 +107,69 @@ for cell in [
     assert lines[:4] == ["printed", "{'shown': 1}", "Out[2]: 8", "back 4"], done.stdout + done.stderr
     assert any("----> 3" in line for line in lines) and lines[-1] == "then 5"
     assert done.returncode == 0
+
+
+def test_what_has_a_name_is_there_again_after_a_restart(kernel: Kernel) -> None:
+    kernel.run("%cluster start -n 1 --name old\nimport shoal, numpy as np")
+    kernel.run("@shoal.remote\nclass Counter:\n    n = 0\n    def more(self): self.n += 1; return self.n")
+    kernel.run("c = Counter.options(name='counter', lifetime='detached').remote(); shoal.get(c.more.remote())")
+    kernel.run("value = np.ones(1_000_000); ref = shoal.put([1, 2]); mine = 3")
+    assert "kept on the cluster" in kernel.run("%cluster keep value ref mine").text("stdout")
+    assert "named results: value (8.0 MB), ref (" in kernel.run("%cluster").text("stdout")
+    assert "the notebook has no 'nothing' to keep" in kernel.run("%cluster keep nothing").text("stderr")
+    kernel.restart()
+    offered = kernel.run("%load_ext shoal").text("stdout")
+    for part in ("1 actor (counter)", "3 named results (value, ref, mine)", "8.0 MB in", "%cluster connect old takes"):
+        assert part in offered, offered
+    assert "The cluster old of before the restart still runs" in kernel.run("%cluster").text("stdout")
+    kernel.run("mine = 'taken'")
+    connected = kernel.run("%cluster connect").text("stdout")
+    assert "here again: value, ref" in connected
+    assert "not taken, for the notebook has such a name: mine" in connected
+    assert "actors: shoal.get_actor('counter')" in connected
+    kernel.run("import shoal")
+    assert kernel.value("shoal.get(shoal.get_actor('counter').more.remote())") == "2"
+    assert kernel.value("value.sum(), shoal.get(ref), mine") == "(np.float64(1000000.0), [1, 2], 'taken')"
+    kernel.run("%cluster drop mine")
+    assert "mine" not in kernel.run("%cluster").text("stdout")
+    assert "stopped the cluster old" in kernel.run("%cluster stop").text("stdout")
+
+
+def test_start_again_scale_restart_list_and_help(kernel: Kernel) -> None:
+    assert "0 of 1 CPUs busy" in kernel.run("%cluster start -n 1 --name mine").text("stdout")
+    for again in ("%cluster start", "%cluster start -n 1 --name mine"):
+        assert "cluster mine: 0 of 1 CPUs busy" in kernel.run(again).text("stdout")
+    assert "works on the cluster mine already" in kernel.run("%cluster start -n 2 --oversubscribe").text("stderr")
+    assert "0 of 3 CPUs busy" in kernel.run("%cluster scale 3 --oversubscribe").text("stdout")
+    assert "takes no" not in kernel.run("%cluster scale 3 --oversubscribe").text("stderr")
+    assert "needs a number" in kernel.run("%cluster scale lots").text("stderr")
+    assert "add --oversubscribe" in kernel.run("%cluster scale 3000").text("stderr")
+    kernel.run("kept = 1\n%cluster keep kept")
+    restarted = kernel.run("%cluster restart --gpus 1").text("stdout")
+    assert "cluster mine: 0 of 3 CPUs busy" in restarted and "kept" not in restarted
+    assert kernel.value("%remote --gpus 1 1 + 1") == "2"
+    listed = kernel.run("%cluster list").first("execute_result")["data"]
+    assert "mine (this notebook's)" in listed["text/plain"] and "<table" in listed["text/html"]
+    assert "sizes are for %cluster start and restart" in kernel.run("%cluster stop -n 3").text("stderr")
+    kernel.client.complete("%cluster sca")
+    completed = kernel.client.get_shell_msg(timeout=PATIENCE)
+    while completed["msg_type"] != "complete_reply":
+        completed = kernel.client.get_shell_msg(timeout=PATIENCE)
+    assert "scale" in completed["content"]["matches"]
+
+
+def test_the_doctor_looks_at_both_sides(kernel: Kernel) -> None:
+    alone = kernel.run("%cluster doctor").first("execute_result")["data"]["text/plain"]
+    assert "this kernel" in alone and "hub" not in alone
+    kernel.run("%cluster start -n 1")
+    found = kernel.run("%cluster doctor").first("execute_result")["data"]
+    lines = found["text/plain"].splitlines()
+    for what in (
+        "the cluster's hub", "a worker", "object store", "disk for objects", "widgets", "memory", "open files", "CPUs"
+    ):  # fmt: skip
+        assert any(line.split("  ")[1:] and what in line for line in lines), (what, lines)
+    assert any("ok" in line and "a worker" in line and "the same packages" in line for line in lines), lines
+    assert "<table" in found["text/html"] and "class=" not in found["text/html"]
+    kernel.run("import os; os.environ['OMP_NUM_THREADS'] = '8'")
+    found = kernel.run("%cluster doctor").first("execute_result")["data"]
+    assert "unset OMP_NUM_THREADS: each task would use so many threads" in found["text/plain"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shoal_kernelext.magics.cluster import ClusterMagic
+from shoal_kernelext.magics.cluster import ClusterMagic, completions
 from shoal_kernelext.magics.output import OutputMagic
 from shoal_kernelext.magics.remote import RemoteMagic
 from shoal_kernelext.magics.views import ViewMagics
@@ -26,12 +26,14 @@ _MAGICS: tuple[tuple[str, Any, str], ...] = (
 
 def register(shell: Any, session: Session) -> None:
     """Make the magics known to a shell."""
+    shell.set_hook("complete_command", completions, str_key="%cluster")
     for name, cls, kind in _MAGICS:
         shell.register_magic_function(getattr(cls(session), name), kind, name)
 
 
 def unregister(shell: Any) -> None:
     """Take them back."""
+    shell.strdispatchers["complete_command"].strs.pop("%cluster", None)
     for name, _, kinds in _MAGICS:
         for kind in kinds.split("_"):
             shell.magics_manager.magics[kind].pop(name, None)
