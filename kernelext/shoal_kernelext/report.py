@@ -11,7 +11,7 @@ import os
 import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from types import TracebackType
 from typing import NamedTuple
 
@@ -108,10 +108,10 @@ def _chain(
         waiting = ours or (waiting and frame.filename.startswith(_LIBRARY) and label(frame.filename) is None)
         if not waiting:
             yield from _frame(frame, label)
-    first, *rest = (line.rstrip("\n") for line in found.format_exception_only())
+    first, *rest = "".join(found.format_exception_only()).rstrip("\n").split("\n")
     yield _red_name(first)
-    for line in rest:
-        yield from _named(line, label)
+    for line, after in pairwise([*rest, ""]):
+        yield from _named(line, after, label)
     for number, inner in enumerate(found.exceptions or (), 1):
         yield f"\n  +-- {number} of {len(found.exceptions or ())}"
         yield from ("  | " + line for part in _chain(inner, label, hidden) for line in part.split("\n"))
@@ -138,15 +138,19 @@ def _red_name(line: str) -> str:
     return f"{_RED}{name}{_PLAIN}{colon}{message}"
 
 
-def _named(line: str, label: Label) -> Iterator[str]:
-    """A line of a note; where it is a frame of a cell, as Python prints it, the cell and its code are named."""
-    frame = re.fullmatch(r'(\s*)File "(.+)", line (\d+)(.*)', line)
+def _named(line: str, after: str, label: Label) -> Iterator[str]:
+    """A line of a note; where it is a frame of a cell, as Python prints it, the cell and its code are named.
+
+    `after` is the next line: the code itself, where the process that wrote the note had it.
+    """
+    frame = re.fullmatch(r'(\W*)File "(.+)", line (\d+)(.*)', line)
     cell = label(frame[2]) if frame else None
     if frame is None or cell is None:
         yield line
         return
     yield f"{frame[1]}{cell}, line {frame[3]}{frame[4]}"
-    if code := linecache.getline(frame[2], int(frame[3])).strip():
+    code = linecache.getline(frame[2], int(frame[3])).strip()
+    if code and after.strip(" |") != code:
         yield f"{frame[1]}  {code}"
 
 

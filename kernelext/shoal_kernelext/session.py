@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from IPython.core.error import UsageError
+
 from shoal import cluster, context, holders, worker_setup
 from shoal.context import Cell
 from shoal.exceptions import ShoalError
@@ -79,7 +81,7 @@ class Session:
         self._undo.append(lambda: self._stop_output())
         self._cluster_changed(cluster.current())
         if not self.shell.custom_exceptions:  # there is room for one handler only, and it may be the user's
-            self.shell.set_custom_exc((KeyboardInterrupt, asyncio.CancelledError), self._show_interrupt)
+            self.shell.set_custom_exc((KeyboardInterrupt, asyncio.CancelledError, Exception), self._show_error)
             self._undo.append(lambda: self.shell.set_custom_exc((), None))
         ShoalError._render_traceback_ = lambda error: self.render(error)  # type: ignore[attr-defined]
         self._undo.append(lambda: delattr(ShoalError, "_render_traceback_"))
@@ -122,9 +124,14 @@ class Session:
             tb = tb.tb_next
         return report(error, tb or error.__traceback__, self.label, colors=self.colors)
 
-    def _show_interrupt(self, shell: Any, kind: Any, error: BaseException, tb: Any, tb_offset: Any = None) -> Any:
-        """Show where a cell was interrupted, and not where in a wait of ours."""
+    def _show_error(self, shell: Any, kind: Any, error: BaseException, tb: Any, tb_offset: Any = None) -> Any:
+        """Show where a cell was interrupted, and not where in a wait of ours; so with errors that led to others."""
+        theirs = isinstance(error, Exception) and not _is_ours(error)
+        if theirs or isinstance(error, (UsageError, SyntaxError)):
+            shell.showtraceback((kind, error, tb), running_compiled_code=True)
+            return None
         own = getattr(error, "_render_traceback_", None)
+        shell._get_exc_info((kind, error, tb))  # for %tb and %debug
         lines = own() if own is not None else self.render(error)
         shell._showtraceback(kind, error, lines)
         return lines
@@ -259,3 +266,20 @@ class Session:
         answer = usual(stream, ident, message)
         if inspect.isawaitable(answer):
             await answer
+
+
+def _is_ours(error: BaseException | None) -> bool:
+    """Whether it came from a worker, or one that it came of or holds did."""
+    seen: set[int] = set()
+    todo = [error]
+    while todo:
+        error = todo.pop()
+        if error is None or id(error) in seen:
+            continue
+        if isinstance(error, ShoalError):
+            return True
+        seen.add(id(error))
+        todo += [error.__cause__, *getattr(error, "exceptions", ())]
+        if not error.__suppress_context__:
+            todo.append(error.__context__)
+    return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from types import FrameType
+from collections.abc import Iterator
 from typing import Any
 
 from shoal import exceptions
@@ -17,19 +17,36 @@ from shoal.serial import Packed, pack, unpack
 
 HIDDEN = "__shoal_hidden__"
 """A module that sets this to True has the code of users called, and wants no part in their tracebacks."""
+_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def remote_traceback(error: BaseException) -> str:
-    """The traceback as Python prints it, without the frames at its start that are of shoal, or of what runs on it."""
+    """The traceback as Python prints it, without the frames of shoal, of what runs on it, and of what those wait in."""
+    told = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
+    _hide_ours(told, frozenset(_hidden_files(error)))
+    return "".join(told.format())
+
+
+def _hidden_files(error: BaseException) -> Iterator[str]:
     tb = error.__traceback__
-    while tb is not None and _is_hidden(tb.tb_frame):
+    while tb is not None:
+        if tb.tb_frame.f_globals.get(HIDDEN):
+            yield tb.tb_frame.f_code.co_filename
         tb = tb.tb_next
-    return "".join(traceback.format_exception(type(error), error, tb))
 
 
-def _is_hidden(frame: FrameType) -> bool:
-    return frame.f_code.co_filename.startswith(_HERE) or bool(frame.f_globals.get(HIDDEN))
+def _hide_ours(told: traceback.TracebackException, hidden: frozenset[str]) -> None:
+    theirs, waiting = [], False
+    for frame in told.stack:
+        ours = frame.filename.startswith(_HERE) or frame.filename in hidden
+        waiting = ours or (waiting and frame.filename.startswith(_LIBRARY))
+        if not waiting:
+            theirs.append(frame)
+    told.stack[:] = theirs
+    for other in (told.__cause__, told.__context__, *(told.exceptions or ())):
+        if other is not None:
+            _hide_ours(other, hidden)
 
 
 def pack_error(error: BaseException, name: str, text: str | None = None) -> Packed:

@@ -211,6 +211,34 @@ def test_an_error_shows_the_cell_and_the_users_frames_only(kernel: Kernel) -> No
     assert kernel.value("kept") == "'before'"
 
 
+def test_no_frame_of_ours_is_shown_whatever_the_error(kernel: Kernel) -> None:
+    kernel.run("""
+import shoal
+@shoal.remote
+def fails(x): return 1 / x
+@shoal.remote
+def asks(x): return shoal.get(fails.remote(x))
+@shoal.remote
+def several(): raise ExceptionGroup("both", [ValueError("a"), KeyError("b")])
+@shoal.remote
+class Fails:
+    def __init__(self): 1 / 0
+    def method(self): pass
+""")
+    nested = kernel.run("shoal.get(asks.remote(0))")
+    cause = kernel.run("try: shoal.get(fails.remote(0))\nexcept Exception as e: raise RuntimeError('mine') from e")
+    group = kernel.run("shoal.get(several.remote())")
+    actor = kernel.run("shoal.get(Fails.remote().method.remote())")
+    said = [cell.first("error")["ename"] for cell in (nested, cause, group, actor)]
+    assert said == ["ZeroDivisionError", "RuntimeError", "ExceptionGroup", "ActorDiedError"]
+    for cell in (nested, cause, group, actor):
+        assert not re.search(r"\bruntime/shoal|kernelext|/tmp/ipykernel|interactiveshell", cell.traceback)
+    assert re.search(r"in asks\n.*shoal.get[^Z]*Zero.*\n\nRaised in fails[^Z]*in fails\n.*1 / x\n", nested.traceback)
+    assert "direct cause" in cause.traceback and cause.traceback.endswith("RuntimeError: mine")
+    assert "1 of 2" in group.traceback and "in several\n" in group.traceback
+    assert "def __init__(self): 1 / 0" in actor.traceback
+
+
 def test_an_error_of_a_task_shows_where_in_which_cell(kernel: Kernel) -> None:
     cell = kernel.run("@shoal.remote\ndef bad(x):\n    return 1 / x\n\nshoal.get(bad.remote(0))")
     text = cell.traceback
