@@ -172,11 +172,13 @@ def unready(sent: Shipment) -> list[ObjectRef[Any]]:
     return [ref for ref in refs if ref.told.state != "kept"]
 
 
-def end(ref: ObjectRef[Any]) -> None:
-    """Have a cell's task and all below it stopped, by force where it does not listen."""
-    api.cancel(ref)
-    if not api.wait([ref], timeout=PATIENCE)[0]:
-        api.cancel(ref, force=True)
+def end(*refs: ObjectRef[Any]) -> None:
+    """Have a cell's tasks and all below them stopped, by force those that do not listen."""
+    for ref in refs:
+        api.cancel(ref)
+    if refs:
+        for ref in api.wait(refs, num_returns=len(refs), timeout=PATIENCE)[1]:
+            api.cancel(ref, force=True)
 
 
 def too_long(timeout: float) -> CellTimeoutError:

@@ -82,6 +82,8 @@ class Ran:
     started: dict[str, Any]
     """The namespace as it was before."""
     taken: list[_Taken]
+    absent: dict[str, str]
+    """Names that could not be sent, or opened, and why."""
     value: Any = None
     """Of its last expression, where somebody wants it."""
     shown: Bundle | None = None
@@ -104,32 +106,36 @@ class Ran:
 def ran(request: Request) -> Iterator[Ran]:
     """Run a cell as the main module, which it still is inside. KeyboardInterrupt passes through."""
     main = ModuleType("__main__")
-    namespace = main.__dict__
-    site = Site(namespace)
-    remember(request.sources)
-    _import(request.modules)
-    absent = dict(request.absent)
-    taken = [*_taken(request, site, absent), *_stand_ins(request.unread, namespace)]
-    run = Ran(site, dict(namespace), taken)
-    with _as_main(main):
+    run = opened(request, main)
+    with as_main(main):
         try:
-            run.value = _run(request, namespace)
+            run.value = _run(request, run.namespace)
             run.shown = rich.bundle(run.value) if request.show else None
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             run.shown, run.error = None, error
-        run.figures, drawing = _figures(run.value)
+        run.figures, drawing = open_figures(run.value)
         sys.stdout.flush()
         sys.stderr.flush()
         run.error = run.error or drawing
         if run.error is not None:
-            run.failure = _failure(run.error, request, absent, site)
+            run.failure = failure_of(run.error, request, run)
         yield run
-    _let_go(namespace, request.values)
+    _let_go(run.namespace, request.values)
 
 
 # before
+
+
+def opened(request: Request, main: ModuleType) -> Ran:
+    """A cell that has not run yet: its module, filled with what was captured for it."""
+    site = Site(main.__dict__)
+    remember(request.sources)
+    _import(request.modules)
+    absent = dict(request.absent)
+    taken = [*_taken(request, site, absent), *_stand_ins(request.unread, main.__dict__)]
+    return Ran(site, dict(main.__dict__), taken, absent)
 
 
 @dataclass
@@ -209,7 +215,7 @@ def _import(modules: tuple[str, ...]) -> None:
 
 
 @contextlib.contextmanager
-def _as_main(main: ModuleType) -> Iterator[None]:
+def as_main(main: ModuleType) -> Iterator[None]:
     """Let the cell be the main module, with what a notebook adds to it."""
     shell = WorkerShell(main.__dict__)
     added = {"display": rich.display, "get_ipython": lambda: shell}
@@ -256,13 +262,14 @@ def _run(request: Request, namespace: dict[str, Any]) -> Any:
         bind_last(tree, request.into)
     elif (request.show or request.fetch) and tree.body and isinstance(tree.body[-1], ast.Expr):
         last = ast.Expression(tree.body.pop().value)
-    _evaluate(compile(tree, filename, "exec", flags, dont_inherit=True), namespace)
+    evaluate(compile(tree, filename, "exec", flags, dont_inherit=True), namespace)
     if last is None:
         return None
-    return _evaluate(compile(last, filename, "eval", flags, dont_inherit=True), namespace)
+    return evaluate(compile(last, filename, "eval", flags, dont_inherit=True), namespace)
 
 
-def _evaluate(code: CodeType, namespace: dict[str, Any]) -> Any:
+def evaluate(code: CodeType, namespace: dict[str, Any]) -> Any:
+    """The value of a cell's code, which may be a coroutine."""
     value = eval(code, namespace)
     return _awaited(value) if code.co_flags & inspect.CO_COROUTINE else value
 
@@ -291,26 +298,25 @@ def _awaited(coroutine: Any) -> Any:
     return value
 
 
-def _failure(
-    error: BaseException, request: Request, absent: dict[str, str], site: Site
-) -> Failure:
+def failure_of(error: BaseException, request: Request, run: Ran) -> Failure:
+    """What is to be told of the exception that ended a cell."""
     tb = error.__traceback__
     inside = tb
     while inside is not None and inside.tb_frame.f_code.co_filename != request.filename:
         inside = inside.tb_next
-    if isinstance(error, NameError) and error.name in absent:
-        error.add_note(f"{error.name!r} of the notebook was not sent: {absent[error.name]}")
+    if isinstance(error, NameError) and error.name in run.absent:
+        error.add_note(f"{error.name!r} of the notebook was not sent: {run.absent[error.name]}")
     labels = {name: source.label for name, source in request.sources.items()}
     lines = report(error, inside or tb, labels.get, colors=request.colors)
     try:
-        parcel = Parcel.packed(error, "the exception", Site(site.namespace))
-        parcel.opened(site)  # some pickle well and come back wrong
+        parcel = Parcel.packed(error, "the exception", Site(run.namespace))
+        parcel.opened(run.site)  # some pickle well and come back wrong
     except Exception:
         parcel = None
     return Failure(type(error).__name__, str(error), lines, parcel)
 
 
-def _figures(value: Any) -> tuple[list[Bundle], BaseException | None]:
+def open_figures(value: Any) -> tuple[list[Bundle], BaseException | None]:
     """The figures left open, but for one that is shown as the cell's value."""
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is None:

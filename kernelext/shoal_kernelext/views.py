@@ -17,6 +17,7 @@ from shoal.feed_rows import FeedState
 if TYPE_CHECKING:
     from shoal.feed import Feed
     from shoal_widgets.cell_view import CellView
+    from shoal_widgets.items import Items
 
 PATIENCE = 0.25
 """Seconds of work until a plain cell gets its view."""
@@ -70,13 +71,13 @@ class Views:
                 self._start()
             self._changed.notify_all()
 
-    def open(self, cell: Cell) -> None:
-        """Give a cell its view now."""
+    def open(self, cell: Cell, items: Callable[[], Items | None] = lambda: None) -> None:
+        """Give a cell its view now; `items` tells how far a loop is, where its work is one."""
         with self._changed:
             self._watched.pop(cell, None)
             if self._closed or cell in self._views:
                 return
-        self._open(cell, PATIENCE)
+        self._open(cell, PATIENCE, items=items)
 
     def show_again(self, session: str, number: int, at: Cell) -> None:
         """Show under the cell `at` what the cell with that execution count launched. Raises LookupError."""
@@ -120,7 +121,9 @@ class Views:
         if self._thread is not None:
             self._thread.join()
 
-    def _open(self, cell: Cell, patience: float, at: Cell | None = None) -> CellView | None:
+    def _open(
+        self, cell: Cell, patience: float, at: Cell | None = None, items: Callable[[], Items | None] = lambda: None
+    ) -> CellView | None:
         """Start a cell's view, under another cell if `at` says so; without the lock, for it asks the hub."""
         from shoal_widgets.cell_view import CellView
 
@@ -132,6 +135,7 @@ class Views:
             cell,
             partial(self._publish, at or cell),
             self._cancel,
+            items=items,
             patience=patience,
             on_close=partial(self._forget, at or cell),
         )

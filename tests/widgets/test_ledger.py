@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from shoal.feed_rows import DONE, FAILED, FINISHED, PENDING_NODE, RUNNING, Counts, TaskRow
 from shoal_widgets import timeline
+from shoal_widgets.items import Items
 from shoal_widgets.ledger import STEPS, summarise
 from shoal_widgets.timeline import Bar, pack, thin
+from shoal_widgets.words import headline, pace, tone
 
 from .feeds import CELL, NOW, OTHER, counts_of, row, state_of, tasks
 
@@ -209,3 +211,14 @@ def test_finished_is_the_only_state_that_has_a_mean() -> None:
     summary = summarise(state_of(rows), CELL)
     assert summary is not None
     assert summary.functions[0].mean == pytest.approx(2)
+
+
+def test_a_loop_is_told_by_its_items() -> None:
+    summary = summarise(state_of([row("a"), row("b", RUNNING)]), CELL)
+    assert summary is not None
+    half = summary.of_items(Items(total=100, running=10, finished=40, before=20))
+    assert headline(half.standing, noun=half.noun) == "40 of 100 items done · 10 running · 50 queued"
+    assert half.rate == 20 / half.elapsed and half.eta == 60 / half.rate
+    endless = summary.of_items(Items(running=2, finished=997, failed=1))
+    assert headline(endless.standing, noun=endless.noun) == "997 of 1,000 items done · 2 running · 1 failed"
+    assert endless.eta is None and pace(endless).endswith("/s") and tone(endless) == "error"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from shoal.context import Cell
 from shoal.feed_rows import FeedState
 
+from .items import Items
 from .latest import Latest
 from .ledger import CellSummary, summarise
 from .outputs import Outputs, Publish
@@ -53,6 +54,7 @@ class CellView:
         cell: the cell whose work is shown, descendants included.
         publish: sends one message into the cell; see `Publish`.
         cancel: cancels the cell's work; see `Cancel`.
+        items: asked in the view's thread how far a loop is, where the cell's work is one.
         patience: seconds of work before anything is shown; a quicker cell shows its record only,
             once its work is done.
         silence: seconds without a word of the feed after which, once the cell has ended, its
@@ -68,6 +70,7 @@ class CellView:
         publish: Publish,
         cancel: Cancel,
         *,
+        items: Callable[[], Items | None] = lambda: None,
         patience: float = 0.2,
         silence: float = 10.0,
         on_close: Callable[[], None] | None = None,
@@ -75,6 +78,7 @@ class CellView:
         self._feed = feed
         self._cell = cell
         self._panel = _Panel(cell, publish, cancel)
+        self._items = items
         self._patience = patience
         self._silence = silence
         self._on_close = on_close
@@ -139,6 +143,7 @@ class CellView:
                 # The feed may be silent while a long task runs; the clock is not.
                 now = replace(told.state, time=told.state.time + began - told.heard_at)
                 summary = summarise(now, self._cell, summary)
+                summary = summary.of_items(self._items()) if summary is not None else None
                 first_seen = first_seen or (began if summary else 0.0)
             cost = monotonic() - began
             if self._is_over(told, summary, began):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from shoal.context import Cell
 from shoal.feed_rows import DONE, FAILED, FINISHED, RUNNING, Counts, FeedState, TaskRow
 
 from . import timeline
+from .items import Items
 from .timeline import Bar, Lane
 
 CANCELLED_ERRORS = frozenset({"TaskCancelledError"})
@@ -72,6 +73,28 @@ class CellSummary:
     """Tasks ended per second of late, while several are in flight."""
     eta: float | None
     """Seconds until all is done at that rate."""
+    items: Items | None = None
+    """Where the work is a loop: rate and eta are told of them then."""
+
+    @property
+    def standing(self) -> Counts:
+        """How the work stands: its items where it is a loop, else its tasks."""
+        return self.counts if self.items is None else self.items.counts
+
+    @property
+    def noun(self) -> str:
+        """What `standing` counts."""
+        return "task" if self.items is None else "item"
+
+    def of_items(self, items: Items | None) -> CellSummary:
+        """The same work as a loop over `items`."""
+        if items is None:
+            return self
+        fresh = items.finished + items.failed - items.before
+        rate = fresh / self.elapsed if fresh > 0 and self.elapsed > 0 and self.active else None
+        left = items.counts.pending + items.counts.running
+        known = rate is not None and items.total is not None
+        return replace(self, items=items, rate=rate, eta=left / rate if known and rate else None)
 
     @property
     def active(self) -> bool:
@@ -79,8 +102,8 @@ class CellSummary:
 
     def shows_more_than(self, before: CellSummary) -> bool:
         """Whether more than the clock has moved since `before`."""
-        told = (self.counts, self.bars, self.errors, self.functions)
-        return told != (before.counts, before.bars, before.errors, before.functions)
+        told = (self.counts, self.bars, self.errors, self.functions, self.items)
+        return told != (before.counts, before.bars, before.errors, before.functions, before.items)
 
     @property
     def lanes(self) -> tuple[Lane, ...]:

@@ -32,7 +32,7 @@ def record(summary: CellSummary, *, closed: bool = False, mark: str = "") -> dic
 
 
 def _plain(summary: CellSummary, closed: bool) -> str:
-    lines = [f"{headline(summary.counts, closed)} · {duration(summary.elapsed)}"]
+    lines = [f"{headline(summary.standing, closed, summary.noun)} · {duration(summary.elapsed)}"]
     if len(summary.functions) > 1:
         lines += [f"  {f.name}: {headline(f.counts, closed)}" for f in _first(summary.functions)]
     lines += [f"  {e.name} failed after {duration(e.at)}: {e.error}" for e in summary.errors]
@@ -45,7 +45,7 @@ def _html(summary: CellSummary, closed: bool, mark: str) -> str:
         tail += f" · {pace(summary)}"
     strip = (
         f'<span style="color:{palette.TONES[tone(summary, closed)]}">●</span>&ensp;'
-        f"{headline(summary.counts, closed)}{_bar(summary)}"
+        f"{headline(summary.standing, closed, summary.noun)}{_bar(summary)}"
         f'<span style="color:{palette.MUTED}">&ensp;{tail}</span>'
     )
     parts = (_timeline(summary), _functions(summary), _workers(summary), _errors(summary))
@@ -58,16 +58,16 @@ def _html(summary: CellSummary, closed: bool, mark: str) -> str:
 
 
 def _bar(summary: CellSummary) -> str:
-    """How the tasks stand, as one strip; a single task has none."""
-    total = summary.counts.total
-    if total == 1:
+    """How the tasks stand, or the items, as one strip; a single one has none."""
+    total = summary.standing.total
+    if total <= 1:
         return ""
     # What waits is the ground the others lie on.
     parts = "".join(
         f'<span style="display:inline-block;vertical-align:top;height:6px;'
         f'width:{100 * count / total:.4f}%;background:{colour}"></span>'
         for name, colour in zip(_COLUMNS, _COLOURS, strict=True)
-        if name != "pending" and (count := getattr(summary.counts, name))
+        if name != "pending" and (count := getattr(summary.standing, name))
     )
     return (
         f'&ensp;<span style="display:inline-block;vertical-align:middle;width:120px;height:6px;'

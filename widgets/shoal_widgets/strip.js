@@ -147,9 +147,9 @@ function render({ model, el }) {
 
   function show() {
     const state = model.get("state");
-    const { counts } = state;
+    const counts = state.standing;
     received = performance.now();
-    const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+    const total = Object.values(counts).reduce((sum, count) => sum + count, 0) || 1;
     const ended = counts.finished + counts.failed + counts.cancelled;
     words.textContent = state.words;
     dot.dataset.tone = state.tone;

@@ -73,12 +73,13 @@ def _state(summary: CellSummary, mark: str, ended: bool) -> dict[str, Any]:
         "mark": mark,
         "active": summary.active,
         "ended": ended,
-        "words": headline(summary.counts, ended),
+        "words": headline(summary.standing, ended, summary.noun),
         "tone": tone(summary, ended),
         "pace": pace(summary),
         "gap": gap(summary),
         "elapsed": summary.elapsed,
         "counts": summary.counts._asdict(),
+        "standing": summary.standing._asdict(),
         "functions": [line._asdict() | {"counts": line.counts._asdict()} for line in summary.functions],
         "workers": [
             {

@@ -29,12 +29,13 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02} min"
 
 
-def headline(counts: Counts, closed: bool = False) -> str:
+def headline(counts: Counts, closed: bool = False, noun: str = "task") -> str:
     """How far the work is.
 
     Args:
         counts: all the cell's tasks.
         closed: the view has ended, what is unfinished will not be seen to end.
+        noun: what one of them is.
 
     >>> from shoal.feed_rows import Counts
     >>> headline(Counts(pending=6, running=2, finished=4))
@@ -44,7 +45,7 @@ def headline(counts: Counts, closed: bool = False) -> str:
     >>> headline(Counts(running=2, finished=4), closed=True)
     '4 of 6 tasks done · 2 unfinished when last seen'
     """
-    noun = "task" if counts.total == 1 else "tasks"
+    noun = noun if counts.total == 1 else f"{noun}s"
     if counts.finished == counts.total:
         return f"{counts.total:,} {noun} done"
     parts = [f"{counts.finished:,} of {counts.total:,} {noun} done"]
@@ -61,19 +62,21 @@ def headline(counts: Counts, closed: bool = False) -> str:
 
 def tone(summary: CellSummary, closed: bool = False) -> str:
     """How it stands in one word: ``active``, ``done``, ``error`` or ``stopped``."""
-    if summary.counts.failed:
+    if summary.standing.failed:
         return "error"
-    if summary.counts.cancelled or (closed and summary.active):
+    if summary.standing.cancelled or (closed and summary.active):
         return "stopped"
     return "active" if summary.active else "done"
 
 
 def pace(summary: CellSummary) -> str:
     """How fast it goes and how long it will take, or nothing when that is not known."""
-    if summary.rate is None or summary.eta is None:
+    if summary.rate is None:
         return ""
     rate = summary.rate
     each = f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s" if rate >= 1 else ""
+    if summary.eta is None:
+        return each if summary.items is not None else ""
     left = f"about {duration(max(1.0, summary.eta))} left"
     return f"{each} · {left}" if each else left
 

@@ -7,6 +7,7 @@ from typing import Any
 from shoal_kernelext.magics.cluster import ClusterMagic, completions
 from shoal_kernelext.magics.output import OutputMagic
 from shoal_kernelext.magics.remote import RemoteMagic
+from shoal_kernelext.magics.retry import RetryMagic
 from shoal_kernelext.magics.views import ViewMagics
 from shoal_kernelext.magics.who_holds import WhoHoldsMagic
 from shoal_kernelext.magics.why import WhyMagic
@@ -17,6 +18,7 @@ _MAGICS: tuple[tuple[str, Any, str], ...] = (
     ("dashboard", ViewMagics, "line"),
     ("output", OutputMagic, "line"),
     ("remote", RemoteMagic, "line_cell"),
+    ("retry", RetryMagic, "line"),
     ("tasks", ViewMagics, "line"),
     ("who_holds", WhoHoldsMagic, "line"),
     ("why", WhyMagic, "line"),

@@ -11,13 +11,15 @@ from IPython.core.magic import no_var_expand
 
 from shoal import cluster
 from shoal_kernelext.background import Background
+from shoal_kernelext.cell_source import CellSource
 from shoal_kernelext.demands import Demand, demand, seconds
 from shoal_kernelext.launcher import Launcher
+from shoal_kernelext.loop import Clause, Loop, clause
 from shoal_kernelext.magics.arguments import argument, arguments, parsed, unquoted
 from shoal_kernelext.session import Session
 
 _USAGE = "%%remote [--cpus N] [OPTIONS] above a cell, or %remote [--cpus N] [OPTIONS] EXPRESSION (%%remote? lists them)"
-_VALUED = ("cpus", "gpus", "memory", "retries", "timeout", "name", "into")
+_VALUED = ("cpus", "gpus", "memory", "retries", "timeout", "name", "into", "for")
 _FLAGS = ("keep", "bg")
 _OPTIONS = re.compile(
     rf"""\s*(?:--(?:{"|".join(_VALUED)})(?:=|\s+)(?:"[^"]*"|'[^']*'|\S+)(?:\s+|$)|--(?:{"|".join(_FLAGS)})(?:\s+|$))*"""
@@ -36,6 +38,19 @@ class _Given(NamedTuple):
     into: str
     keep: bool
     bg: bool
+    clause: Clause | None
+
+
+def _clause(given: Any) -> Clause | None:
+    """The head of the loop that is asked for; UsageError where it is none."""
+    if given.head is None:
+        return None
+    found = clause(unquoted(given.head))
+    if found is None:
+        raise UsageError(f"--for {given.head} is no loop: give one in quotes, like --for \"row in rows\"")
+    if given.bg:
+        raise UsageError("--bg and --for do not go together: leave one of them out")
+    return found
 
 
 class RemoteMagic:
@@ -54,6 +69,7 @@ class RemoteMagic:
         argument("--retries", type=int, default=0, help="how often it is run again when it raises or its worker dies"),
         argument("--timeout", type=float, help="seconds after which its work is stopped, the wait for a CPU included"),
         argument("--name", help="what the views call it"),
+        argument("--for", dest="head", metavar='"X in XS"', help="run the cell once for each item, in parallel"),
         argument("--into", metavar="NAME", help="a name for the value of the last expression, which is not shown then"),
         argument("--bg", action="store_true", help="go on at once: what the cell assigns are refs from the start"),
         argument("--keep", action="store_true", help="leave what it assigns on the cluster: the names become refs"),
@@ -73,6 +89,15 @@ class RemoteMagic:
         name is the ref, and shoal.get(NAME) waits for the value; a remote cell that reads it waits for it in the queue
         and gets the value. Where the cell fails the refs of all its names raise its error, and where it ends
         without assigning one, that one raises a NameError. What it changes in place stays as it was here.
+
+        With --for "x in xs" the cell is the body of a loop, whose items run in parallel: xs is anything that can be
+        iterated (it is read a little ahead of the work), x any target, like i, row in enumerate(rows). An item's
+        value is the cell's last expression; the list of them, in order, gets the name that --into gives, else it is
+        shown and is _. What the body assigns stays in the item, and what it changes in place is not brought back.
+        An item that fails leaves its exception in the list and the others go on; the cell ends with one error that
+        lists them, and LIST.retry() or %retry runs them again and fills the same list. What an interrupt cancels is
+        a hole of that kind, too. --cpus and the like are what each item needs, --timeout is for the whole loop.
+        When a worker dies, the items that it had are done again one by one.
         """
         match = _OPTIONS.match(line)
         assert match is not None, "it may match nothing"
@@ -99,12 +124,36 @@ class RemoteMagic:
             into,
             found.keep,
             found.bg,
+            _clause(found),
         )
+
+    def _loop(self, source: CellSource, clause: Clause, given: _Given) -> tuple[Any, BaseException | None]:
+        """Run a loop; its list where it is to be shown, and what it raised."""
+        shell = self._session.shell
+        name = given.into or "_"
+        loop = Loop(
+            self._session, self._launcher, source, clause, given.demand, given.name, given.keep, given.timeout, name
+        )
+        found = loop.begin()
+        if given.into:
+            shell.user_ns[name] = found  # it is there whatever becomes of the rest
+        try:
+            loop.run(found)
+        except BaseException as error:
+            if not given.into:
+                shell.displayhook.update_user_ns(found)
+            return None, error
+        return (None if given.into or source.quiet else found), None
 
     def _remote(self, code: str, given: _Given, *, fetch: bool) -> tuple[Any, BaseException | None]:
         """Run it; returns its value where that is wanted, and what it raised."""
         session, launcher = self._session, self._launcher
         source = launcher.source(code)
+        if given.clause is not None:
+            if fetch:
+                raise UsageError("--for needs a cell, which is the body of the loop: put it in a cell under %%remote")
+            given.demand.check(cluster.ensure().engine)
+            return self._loop(source, given.clause, given)
         given.demand.check(cluster.ensure().engine)
         wanted = fetch and not given.into
         into = given.into or (_VALUE if wanted and given.bg else "")
