@@ -135,7 +135,7 @@ class Loop:
 
     def send(self, body: ObjectRef[Body], chunk: Parcel) -> ObjectRef[Any]:
         task = self._function.options(name=self._title, **self._demand.options())
-        ref: ObjectRef[Any] = task.remote([body], chunk)
+        ref: ObjectRef[Any] = task.remote(body.binary(), body, chunk)
         return ref
 
     def body(self, launch: Launch) -> ObjectRef[Body]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
-from shoal import api, context, current
+from shoal import context, current
 from shoal.exceptions import ShoalError
 from shoal.refs import ObjectRef
 from shoal_kernelext.exchange import Failure, Request
@@ -92,16 +92,16 @@ class _Latest:
         self._opened: _Opened | None = None
         self._timer: threading.Timer | None = None
 
-    def take(self, body: ObjectRef[Body]) -> _Opened:
+    def take(self, key: bytes, body: Body) -> _Opened:
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
-            opened, self._opened = self._opened if self._key == body.binary() else None, None
-        return opened if opened is not None else _Opened(api.get(body))
+            opened, self._opened = self._opened if self._key == key else None, None
+        return opened if opened is not None else _Opened(body)
 
-    def give_back(self, body: ObjectRef[Body], opened: _Opened) -> None:
+    def give_back(self, key: bytes, opened: _Opened) -> None:
         with self._lock:
-            self._key, self._opened = body.binary(), opened
+            self._key, self._opened = key, opened
             self._timer = threading.Timer(IDLE, self._forget, [opened])
             self._timer.daemon = True
             self._timer.start()
@@ -115,16 +115,17 @@ class _Latest:
 _latest = _Latest()
 
 
-def run_items(body: list[ObjectRef[Body]], chunk: Parcel) -> Done:
+def run_items(key: bytes, body: Body, chunk: Parcel) -> Done:
     """Run the body of a loop for a list of items. KeyboardInterrupt passes through.
 
     Args:
-        body: the ref of a `Body` in a list: it is fetched by a worker's first chunk only.
+        key: tells this loop from others.
+        body: what to do with each item; it lies in the store, and is opened by a worker's first chunk only.
         chunk: the items.
     """
-    here = _latest.take(body[0])
+    here = _latest.take(key, body)
     done = _run(here, chunk)
-    _latest.give_back(body[0], here)
+    _latest.give_back(key, here)
     return done
 
 

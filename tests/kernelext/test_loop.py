@@ -48,7 +48,7 @@ def test_an_iterable_is_read_as_the_work_goes_on(kernel: Kernel, tmp_path: Path)
     cell = kernel.cell(
         kernel.send('%%remote --for "f in endless()" --into got\nopen(f + f"/{os.getpid()}", "w")\ntime.sleep(60)')
     )
-    kernel.wait(lambda: len(list(tmp_path.iterdir())) == 2)
+    kernel.wait(lambda: len(list(tmp_path.iterdir())) >= 2)
     kernel.interrupt()
     kernel.wait(lambda: cell.ended)
     assert kernel.value("len(read) < 20, len(got) == len(read)") == "(True, True)"
@@ -100,15 +100,13 @@ def test_what_cannot_travel_is_a_hole(kernel: Kernel) -> None:
 def test_an_interrupt_keeps_what_is_done(kernel: Kernel, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     kernel.run(f"gate = {str(gate)!r}")
-    code = '%%remote --for "n in range(4)" --into got\nwhile n > 1 and not os.path.exists(gate): time.sleep(0.01)\nn'
+    code = '%%remote --for "n in range(4)" --into got\nwhile n == 2 and not os.path.exists(gate): time.sleep(0.01)\nn'
     cell = kernel.cell(kernel.send(code))
-    kernel.wait(lambda: cell.records and cell.records[-1].startswith("2 of 4 items done"))
+    kernel.wait(lambda: cell.records and cell.records[-1].startswith("3 of 4 items done"))
     kernel.interrupt()
     kernel.wait(lambda: cell.ended)
     assert cell.first("error")["ename"] in ("KeyboardInterrupt", "TaskCancelledError")
-    assert (
-        kernel.value("[type(v).__name__ for v in got]") == "['int', 'int', 'TaskCancelledError', 'TaskCancelledError']"
-    )
+    assert kernel.value("[type(v).__name__ for v in got]") == "['int', 'int', 'TaskCancelledError', 'int']"
     gate.touch()
     assert kernel.value("%retry got") == "[0, 1, 2, 3]"
 
