@@ -135,6 +135,24 @@ class Cluster:
         """What the cell launched and is not done: its name, whether an actor is at it, and one that the cell made."""
         return [] if self.folder is None else self.engine.query("cell_calls", cell)
 
+    def cells(self) -> dict[str, int]:
+        """By cell, how many tasks are not done; at least those of this program that wait here count as well."""
+        found: dict[str, int] = dict(self.engine.query("cells")) if self.folder is not None else {}
+        lanes = getattr(self.engine, "lanes", None)
+        for call in lanes.calls() if lanes is not None else ():
+            if call.cell is not None and not call.told:
+                found[call.cell] = found.get(call.cell, 0) + 1
+        return found
+
+    def tasks_named(self, name: str) -> list[bytes]:
+        """The ids of this program's tasks of that name that are not done."""
+        if self.folder is None:
+            return []
+        found: list[bytes] = self.engine.query("tasks_named", name, getattr(self.engine, "client", 0))
+        lanes = getattr(self.engine, "lanes", None)
+        here = [c.task for c in lanes.calls() if c.work.name == name and c.actor is None] if lanes is not None else []
+        return list(dict.fromkeys([*found, *here]))
+
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = self.engine.query("status")
         return found

@@ -480,6 +480,11 @@ class Lanes:
                     self.tell(call)
         return out
 
+    def calls(self) -> list[Call]:
+        """All that are not finished."""
+        with self._lock:
+            return list(self._calls.values())
+
     def of_cell(self, cell: str) -> list[Call]:
         with self._lock:
             return [call for call in self._calls.values() if call.cell == cell]

@@ -100,3 +100,66 @@ def test_who_holds_finds_names_views_errors_and_tasks(kernel: Kernel) -> None:
     )
     assert "this int does not. Use it so: %who_holds X" in kernel.run("%who_holds 3").text("stderr")
     kernel.run("shoal.cancel(held); del ref, d, v, held; import sys; del sys.last_value")
+
+
+def test_closure_tells_sizes_and_what_cannot_be_pickled(kernel: Kernel) -> None:
+    kernel.run("import numpy as np, threading\nbig = np.ones(100_000); lock = threading.Lock(); small = [1]")
+    kernel.run("def helper(x): return x + small[0]")
+    kernel.run("def outer():\n    inner = 5\n    def g(y=small): return helper(big.sum()) + inner\n    return g")
+    kernel.run("g = outer()")
+    result = kernel.run("%closure g").first("execute_result")["data"]
+    lines = result["text/plain"].splitlines()
+    assert lines[0].startswith("g captures 4 names; its definition takes 80")
+    for name, kind, told in (
+        ("big", "global", "in the definition, again to each worker: large; shoal.put() it once"),
+        ("helper", "global", "in the definition"),
+        ("inner", "closure", "in the definition"),
+        ("helper → small", "global", "in the definition"),
+    ):
+        assert any(line.startswith(f"{name} ") and kind in line and told in line for line in lines), (name, lines)
+    assert "<table" in result["text/html"] and "class=" not in result["text/html"]
+    kernel.run("@shoal.remote\nclass Bad:\n    def m(self):\n        with lock: return np.ones(1)")
+    told = kernel.run("%closure Bad").first("execute_result")["data"]["text/plain"]
+    assert "it cannot be sent to a worker" in told.splitlines()[0]
+    assert "make the lock where it is used" in told and "by name: the worker imports it" in told
+    assert "small is no function or class but list" in kernel.run("%closure small").text("stderr")
+
+
+def test_cancel_takes_refs_functions_cells_and_all(kernel: Kernel) -> None:
+    kernel.run("@shoal.remote\ndef wait():\n    while True: time.sleep(0.01)")
+    kernel.run("one = wait.remote()\nwhile shoal.why(one).state != 'running': time.sleep(0.01)")
+    assert kernel.run("%cancel one").text("stdout") == "cancelled 1 task\n"
+    assert kernel.run("shoal.get(one)").first("error")["ename"] == "TaskCancelledError"
+    assert "wait() is not pending: it was cancelled" in kernel.run("%cancel one").text("stdout")
+    number = kernel.run("refs = [wait.remote() for _ in range(5)]").count
+    assert "nothing of In[99999] is under way; there is of" in kernel.run("%cancel --cell 99999").text("stdout")
+    assert kernel.run(f"%cancel --cell {number}").text("stdout") == f"cancelled 5 tasks of In[{number}]\n"
+    assert kernel.value("len(shoal.wait(refs, num_returns=5)[0])") == "5"
+    kernel.run("refs = [wait.remote() for _ in range(5)]")
+    assert kernel.run("%cancel wait").text("stdout") == "cancelled 5 tasks of wait()\n"
+    assert kernel.value("len(shoal.wait(refs, num_returns=5)[0])") == "5"
+    kernel.run("refs = [wait.remote() for _ in range(3)]")
+    assert kernel.run("%cancel --all").text("stdout") == "cancelled 3 tasks of this notebook\n"
+    kernel.run("shoal.wait(refs, num_returns=3)")
+    for wrong, words in (("", "needs one thing to cancel"), ("3", "that is no ref, but int"), ("--every", "Use it so")):
+        assert words in kernel.run(f"%cancel {wrong}").text("stderr")
+
+
+def test_logs_of_a_task_an_actor_a_process_and_a_cell(kernel: Kernel) -> None:
+    kernel.run("import os\n@shoal.remote\ndef say(word, times=1):\n    for i in range(times): print(word, i)")
+    kernel.run("@shoal.remote\ndef at(): return os.getpid()")
+    cell = kernel.run("a = say.remote('first'); b = say.remote('second', 200); shoal.get([a, b])")
+    kernel.wait(lambda: "second 199" in cell.text("stdout"))  # what the notebook has the cluster has too
+    lines = kernel.run("%logs a").text("stdout").splitlines()
+    assert lines[0].startswith("--- say() (pid ") and lines[1:] == ["first 0"]
+    lines = kernel.run("%logs -n 3 b").text("stdout").splitlines()
+    assert lines == ["(198 earlier lines: %logs -n 0)", "second 197", "second 198", "second 199"]
+    assert "first 0" in kernel.run(f"%logs -n 0 --cell {cell.count}").text("stdout")
+    assert "second 199" in kernel.run("%logs shoal.get(at.remote())").text("stdout")
+    kernel.run("@shoal.remote\nclass Speaker:\n    def say(self): print('an actor speaks')\ns = Speaker.remote()")
+    said = kernel.run("shoal.get(s.say.remote())")
+    kernel.wait(lambda: "an actor speaks" in said.text("stdout"))
+    assert "an actor speaks" in kernel.run("%logs s").text("stdout")
+    assert "has printed nothing" in kernel.run("%logs f.remote()").text("stdout")
+    assert "needs one thing to tell of" in kernel.run("%logs").text("stderr")
+    assert "is no ref, actor or pid but str" in kernel.run("%logs 'x'").text("stderr")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from shoal_kernelext.magics.cancel import CancelMagic
+from shoal_kernelext.magics.closure import ClosureMagic
 from shoal_kernelext.magics.cluster import ClusterMagic, completions
+from shoal_kernelext.magics.logs import LogsMagic
 from shoal_kernelext.magics.output import OutputMagic
 from shoal_kernelext.magics.remote import RemoteMagic
 from shoal_kernelext.magics.retry import RetryMagic
@@ -14,8 +17,11 @@ from shoal_kernelext.magics.why import WhyMagic
 from shoal_kernelext.session import Session
 
 _MAGICS: tuple[tuple[str, Any, str], ...] = (
+    ("cancel", CancelMagic, "line"),
+    ("closure", ClosureMagic, "line"),
     ("cluster", ClusterMagic, "line"),
     ("dashboard", ViewMagics, "line"),
+    ("logs", LogsMagic, "line"),
     ("output", OutputMagic, "line"),
     ("remote", RemoteMagic, "line_cell"),
     ("retry", RetryMagic, "line"),

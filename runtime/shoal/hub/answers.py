@@ -13,6 +13,7 @@ from shoal.exceptions import ClusterError
 from shoal.hub.closeups import Closeups
 from shoal.hub.holders import Holders
 from shoal.hub.peer import Peer
+from shoal.hub.printed import Printed
 from shoal.hub.timeline import Timeline
 from shoal.hub.whys import Whys
 from shoal.scheduler import events as ev
@@ -48,6 +49,7 @@ class Answers:
             **hub.state.questions,
             **Whys(hub).questions,
             **Holders(hub).questions,
+            **Printed(hub).questions,
             **Timeline(hub).questions,
             **Closeups(hub).questions,
             **hub.groups.questions,

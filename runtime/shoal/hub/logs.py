@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
 KEPT = 1 << 18
@@ -44,6 +44,12 @@ class Logs:
         self._sizes[worker] += len(text)
         while self._sizes[worker] > KEPT and len(pieces) > 1:
             self._sizes[worker] -= len(pieces.popleft()[2])
+
+    def pieces(self) -> Iterator[tuple[int, int, str, str, str]]:
+        """All that is kept: worker, process id, task in hexadecimal (or empty), stream, text."""
+        for worker, pieces in self._pieces.items():
+            for task, stream, text in pieces:
+                yield worker, self._names[worker][1], task, stream, text
 
     def last_lines(self, worker: int, tasks: Container[bytes] | None) -> list[str]:
         """What a worker wrote to stderr at last, in one of these tasks where they are given."""
