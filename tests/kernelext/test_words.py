@@ -146,16 +146,15 @@ def test_cancel_takes_refs_functions_cells_and_all(kernel: Kernel) -> None:
 
 
 def test_logs_of_a_task_an_actor_a_process_and_a_cell(kernel: Kernel) -> None:
-    kernel.run("import os\n@shoal.remote\ndef say(word, times=1):\n    for i in range(times): print(word, i)")
-    kernel.run("@shoal.remote\ndef at(): return os.getpid()")
-    cell = kernel.run("a = say.remote('first'); b = say.remote('second', 200); shoal.get([a, b])")
+    kernel.run("import os\n@shoal.remote\ndef say(word, times=1):\n    for i in range(times): print(word, i)\n    return os.getpid()")
+    cell = kernel.run("a = say.remote('first'); b = say.remote('second', 200); pid = shoal.get([a, b])[1]")
     kernel.wait(lambda: "second 199" in cell.text("stdout"))  # what the notebook has the cluster has too
     lines = kernel.run("%logs a").text("stdout").splitlines()
     assert lines[0].startswith("--- say() (pid ") and lines[1:] == ["first 0"]
     lines = kernel.run("%logs -n 3 b").text("stdout").splitlines()
     assert lines == ["(198 earlier lines: %logs -n 0)", "second 197", "second 198", "second 199"]
     assert "first 0" in kernel.run(f"%logs -n 0 --cell {cell.count}").text("stdout")
-    assert "second 199" in kernel.run("%logs shoal.get(at.remote())").text("stdout")
+    assert "second 199" in kernel.run("%logs pid").text("stdout")
     kernel.run("@shoal.remote\nclass Speaker:\n    def say(self): print('an actor speaks')\ns = Speaker.remote()")
     said = kernel.run("shoal.get(s.say.remote())")
     kernel.wait(lambda: "an actor speaks" in said.text("stdout"))
