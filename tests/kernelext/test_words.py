@@ -146,7 +146,8 @@ def test_cancel_takes_refs_functions_cells_and_all(kernel: Kernel) -> None:
 
 
 def test_logs_of_a_task_an_actor_a_process_and_a_cell(kernel: Kernel) -> None:
-    kernel.run("import os\n@shoal.remote\ndef say(word, times=1):\n    for i in range(times): print(word, i)\n    return os.getpid()")
+    say = "def say(word, times=1):\n    for i in range(times): print(word, i)\n    return os.getpid()"
+    kernel.run(f"import os\n@shoal.remote\n{say}")
     cell = kernel.run("a = say.remote('first'); b = say.remote('second', 200); pid = shoal.get([a, b])[1]")
     kernel.wait(lambda: "second 199" in cell.text("stdout"))  # what the notebook has the cluster has too
     lines = kernel.run("%logs a").text("stdout").splitlines()
