@@ -8,9 +8,10 @@
     launcher, demands, background
                                 a cell made ready, sent and brought back, or left to go on
     loop, loop_list             a cell as the body of a parallel loop, and what it fills
+    namespaces                  a cell in a namespace that lasts on the cluster
     cell_source, capture, shipment, delivery, stock, cell_ref
                                 its way to a worker and back, in the notebook
-    remote_cell, background_cell, loop_items,
+    remote_cell, background_cell, loop_items, namespace_actor,
     rich, worker_shell, worker_display, figures
                                 the same cell on the worker: nothing of the kernel is imported there
     exchange, parcel, report, facts, last

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from IPython.core.error import UsageError
@@ -73,7 +75,8 @@ class Launcher:
         return cell_source(code, session.shell, session.raw or code, f"Cell In[{number}]", number)
 
     def prepare(
-        self, source: CellSource, title: str | None, *, fetch: bool = False, into: str = "", keep: bool = False
+        self, source: CellSource, title: str | None, *, fetch: bool = False, into: str = "", keep: bool = False,
+        found: Names | None = None,
     ) -> Launch:
         """Capture what the cell reads.
 
@@ -83,11 +86,12 @@ class Launcher:
             fetch: whether the value of its last expression comes back instead of being shown.
             into: a name for that value.
             keep: whether what it assigns stays on the cluster.
+            found: what the cell does with the names of the notebook, where that is not plain from its code.
         """
         session, shell = self._session, self._session.shell
         if into and not bind_last(source.tree, into):
             raise UsageError(f"--into {into} needs a value: let the cell end with an expression, or leave it out")
-        found = names(source.tree)
+        found = names(source.tree) if found is None else found
         sent = shipment(
             found, shell.user_ns, session.stock, source.source, hidden=shell.user_ns_hidden, label=session.label
         )
@@ -115,8 +119,17 @@ class Launcher:
         ref: ObjectRef[Any] = task.remote(launch.request, *unready(launch.sent))
         return ref
 
-    def outcome(self, ref: ObjectRef[Any], launch: Launch, timeout: float | None = None) -> Outcome:
-        """Wait for it. Errors are returned: raised in an `except` they would drag ours along."""
+    def outcome(
+        self,
+        ref: ObjectRef[Any],
+        launch: Launch,
+        timeout: float | None = None,
+        stop: Callable[[], object] | None = None,
+    ) -> Outcome:
+        """Wait for it, and `stop` it when its time is up.
+
+        Errors are returned: raised in an `except` they would drag ours along.
+        """
         try:
             return Outcome(api.get(ref, timeout=timeout), None)
         except TaskCancelledError:
@@ -131,7 +144,7 @@ class Launcher:
             if api.wait([ref], timeout=0)[0]:
                 return Outcome(None, error)  # the cell itself waited too long for something
             assert timeout is not None, "else it would have waited"
-            end(ref)
+            (stop or partial(end, ref))()
             failed = too_long(timeout)
         except ShoalError as error:
             failed = type(error)(*error.args)

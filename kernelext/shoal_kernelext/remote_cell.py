@@ -64,7 +64,7 @@ def run_cell(request: Request, *awaited: Any) -> Result:
         result = _difference(request, run)
         sent = None
         if request.fetch and run.failure is None:
-            sent, why = _going(run.value, ("the value",), run.site, keep=request.keep)
+            sent, why = going(run.value, ("the value",), run.site, keep=request.keep)
             if why:
                 result.held_back["the value"] = why
     _let_go(run.namespace, result.values)
@@ -107,6 +107,14 @@ def ran(request: Request) -> Iterator[Ran]:
     """Run a cell as the main module, which it still is inside. KeyboardInterrupt passes through."""
     main = ModuleType("__main__")
     run = opened(request, main)
+    with running(request, main, run):
+        yield run
+    _let_go(run.namespace, request.values)
+
+
+@contextlib.contextmanager
+def running(request: Request, main: ModuleType, run: Ran) -> Iterator[None]:
+    """Run what was `opened`; inside, its module is the main one still."""
     with as_main(main):
         try:
             run.value = _run(request, run.namespace)
@@ -121,8 +129,7 @@ def ran(request: Request) -> Iterator[Ran]:
         run.error = run.error or drawing
         if run.error is not None:
             run.failure = failure_of(run.error, request, run)
-        yield run
-    _let_go(run.namespace, request.values)
+        yield
 
 
 # before
@@ -355,7 +362,7 @@ def _difference(request: Request, run: Ran) -> Result:
     home = Site(namespace, {name: value for name, value in compared.same.items() if name not in compared.kept})
     values, held_back = [], compared.held_back
     for names in fresh.values():
-        sent, why = _going(namespace[names[0]], tuple(names), home, keep=request.keep)
+        sent, why = going(namespace[names[0]], tuple(names), home, keep=request.keep)
         if sent is not None:
             values.append(sent)
         elif not _is_closed_file(namespace[names[0]]):
@@ -413,7 +420,7 @@ def _let_go(namespace: dict[str, Any], captured: tuple[Captured, ...]) -> None:
                 namespace.pop(name, None)
 
 
-def _going(
+def going(
     value: Any, names: tuple[str, ...], site: Site, *, keep: bool
 ) -> tuple[Captured | None, str]:
     """A value ready to go back, or to be kept, under its names; or why it cannot."""

@@ -16,10 +16,11 @@ from shoal_kernelext.demands import Demand, demand, seconds
 from shoal_kernelext.launcher import Launcher
 from shoal_kernelext.loop import Clause, Loop, clause
 from shoal_kernelext.magics.arguments import argument, arguments, parsed, unquoted
+from shoal_kernelext.namespaces import Namespaces
 from shoal_kernelext.session import Session
 
 _USAGE = "%%remote [--cpus N] [OPTIONS] above a cell, or %remote [--cpus N] [OPTIONS] EXPRESSION (%%remote? lists them)"
-_VALUED = ("cpus", "gpus", "memory", "retries", "timeout", "name", "into", "for")
+_VALUED = ("cpus", "gpus", "memory", "retries", "timeout", "name", "into", "for", "on")
 _FLAGS = ("keep", "bg")
 _OPTIONS = re.compile(
     rf"""\s*(?:--(?:{"|".join(_VALUED)})(?:=|\s+)(?:"[^"]*"|'[^']*'|\S+)(?:\s+|$)|--(?:{"|".join(_FLAGS)})(?:\s+|$))*"""
@@ -39,6 +40,9 @@ class _Given(NamedTuple):
     keep: bool
     bg: bool
     clause: Clause | None
+    on: str
+    asked: bool
+    """Whether the demand was given, and is not the usual one."""
 
 
 def _clause(given: Any) -> Clause | None:
@@ -60,16 +64,18 @@ class RemoteMagic:
         self._session = session
         self._launcher = Launcher(session)
         self._background = Background(session)
+        self._namespaces = Namespaces(session, self._launcher)
 
     @no_var_expand
     @arguments(
-        argument("--cpus", type=float, default=1.0, help="CPUs that the cell needs"),
-        argument("--gpus", type=float, default=0.0, help="GPUs that it needs"),
+        argument("--cpus", type=float, help="CPUs that the cell needs, by default 1"),
+        argument("--gpus", type=float, help="GPUs that it needs"),
         argument("--memory", help="memory that it needs, in bytes or like 500MB or 2GiB"),
         argument("--retries", type=int, default=0, help="how often it is run again when it raises or its worker dies"),
         argument("--timeout", type=float, help="seconds after which its work is stopped, the wait for a CPU included"),
         argument("--name", help="what the views call it"),
         argument("--for", dest="head", metavar='"X in XS"', help="run the cell once for each item, in parallel"),
+        argument("--on", metavar="ACTOR", help="run it in the remote namespace of that name, which lasts"),
         argument("--into", metavar="NAME", help="a name for the value of the last expression, which is not shown then"),
         argument("--bg", action="store_true", help="go on at once: what the cell assigns are refs from the start"),
         argument("--keep", action="store_true", help="leave what it assigns on the cluster: the names become refs"),
@@ -84,10 +90,18 @@ class RemoteMagic:
         shoal.get(NAME) fetches one. Modules, functions and classes come back all the same. In remote cells such a
         name means the value itself, and no copy of it is made; elsewhere it is a ref, as a task's argument too.
 
-        With --bg the cell ends at once and its work goes on: its output, and its error, appear in it as they come. All
-        names that it assigns are refs from the start, but not those that it imports. In a later plain cell such a
-        name is the ref, and shoal.get(NAME) waits for the value; a remote cell that reads it waits for it in the queue
-        and gets the value. Where the cell fails the refs of all its names raise its error, and where it ends
+        With --on NAME the cell runs in a namespace that lasts, a kernel of its own on the cluster: an actor, made
+        at first use with the --cpus, --gpus and --memory that are given then (by default it holds none). What the
+        cell assigns or changes in place stays there, for later cells --on NAME, and %remote --on NAME EXPRESSION
+        brings a value back, as --into does. A name that the namespace has hides the notebook's; every other is read
+        from the notebook as it is at that moment, functions too. An interrupt leaves it as it is. It lives as long
+        as the cluster, over a restart of the kernel too; shoal.kill(shoal.get_actor(NAME, namespace="cells")) ends
+        it.
+
+        With --bg the cell ends at once and its work goes on: its output, and its error, appear in it as they come.
+        All names that it assigns are refs from the start, but not those that it imports. In a later plain cell such
+        a name is the ref, and shoal.get(NAME) waits for the value; a remote cell that reads it waits for it in the
+        queue and gets the value. Where the cell fails the refs of all its names raise its error, and where it ends
         without assigning one, that one raises a NameError. What it changes in place stays as it was here.
 
         With --for "x in xs" the cell is the body of a loop, whose items run in parallel: xs is anything that can be
@@ -114,17 +128,25 @@ class RemoteMagic:
 
     def _given(self, line: str) -> _Given:
         found = parsed(self.remote, line, _USAGE)
-        into = unquoted(found.into)
+        into, on = unquoted(found.into), unquoted(found.on)
+        usual = 0.0 if on else 1.0
+        cpus = usual if found.cpus is None else found.cpus
+        others = [name for name in ("bg", "keep", "retries", "head") if getattr(found, name)]
+        if on and others:
+            other = others[0].replace("head", "for")
+            raise UsageError(f"--on and --{other} do not go together: what runs in a namespace stays there")
         if into and (not into.isidentifier() or keyword.iskeyword(into)):
             raise UsageError(f"--into {into} is no name that a value can have: give one like --into result")
         return _Given(
-            demand(found.cpus, found.gpus, unquoted(found.memory) or None, found.retries),
+            demand(cpus, found.gpus or 0.0, unquoted(found.memory) or None, found.retries),
             seconds(found.timeout),
             unquoted(found.name) or None,
             into,
             found.keep,
             found.bg,
             _clause(found),
+            on,
+            any(given is not None for given in (found.cpus, found.gpus, found.memory)),
         )
 
     def _loop(self, source: CellSource, clause: Clause, given: _Given) -> tuple[Any, BaseException | None]:
@@ -155,6 +177,12 @@ class RemoteMagic:
             given.demand.check(cluster.ensure().engine)
             return self._loop(source, given.clause, given)
         given.demand.check(cluster.ensure().engine)
+        if given.on:
+            if not fetch and session.cell is not None:
+                session.views.open(session.cell)
+            wish = given.demand if given.asked else None
+            spaces = self._namespaces
+            return spaces.run(source, given.on, wish, given.name, given.timeout, given.into, fetch=fetch)
         wanted = fetch and not given.into
         into = given.into or (_VALUE if wanted and given.bg else "")
         launch = launcher.prepare(source, given.name, fetch=wanted and not given.bg, into=into, keep=given.keep)
