@@ -78,6 +78,8 @@ class ActorRow(NamedTuple):
     worker: str | None
     mailbox: int
     error: str | None
+    restarts: int = 0
+    """How often it was made anew."""
 
 
 class StoreRow(NamedTuple):

@@ -10,6 +10,7 @@ from .view import Hands, View
 
 _MAKERS = {
     "tasks": "tasks:Tasks",
+    "actors": "actors:Actors",
 }
 """By name, which is also that of the magic: the module and the class."""
 

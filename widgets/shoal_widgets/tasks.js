@@ -64,61 +64,19 @@ function detailPanel(model, now) {
   );
   const close = button("Close", () => want(model, { task: null }), { "aria-label": "Close the task" });
   const bar = element("div", { class: "shoal-row" }, title, state, element("span", { class: "shoal-push" }), cancel, close);
-  const facts = element("dl", { class: "shoal-facts" });
-  const texts = element("div");
-  const node = element("section", { class: "shoal-detail", "aria-label": "One task" }, bar, facts, texts);
+  const facts = factList();
+  const texts = textBlocks();
+  const node = element("section", { class: "shoal-detail", "aria-label": "One task" }, bar, facts.node, texts.node);
   let shown = {};
-  let parts = {};
-
-  const fact = (name, text, tone = "") => {
-    const key = `fact ${name}`;
-    if (!parts[key]) {
-      const value = element("dd");
-      facts.append(element("div", {}, element("dt", {}, name), value));
-      parts[key] = value;
-    }
-    write(parts[key], text);
-    parts[key].dataset.tone = tone;
-    parts[key].parentNode.hidden = !text;
-  };
-  const block = (name, text, tone = "") => {
-    const key = `block ${name}`;
-    if (!parts[key] && !text) return;
-    if (!parts[key]) {
-      const pre = element("pre", { tabindex: "0", "aria-label": name });
-      texts.append(element("div", {}, element("div", { class: "shoal-aside" }, name), pre));
-      parts[key] = pre;
-    }
-    write(parts[key], text);
-    parts[key].parentNode.hidden = !text;
-    parts[key].dataset.tone = tone;
-  };
-  const links = (name, items) => {
-    const key = `links ${name}`;
-    if (!parts[key] && !items.length) return;
-    if (!parts[key]) {
-      const value = element("dd");
-      facts.append(element("div", {}, element("dt", {}, name), value));
-      parts[key] = value;
-    }
-    const said = JSON.stringify(items);
-    if (parts[key].dataset.said === said) return;
-    parts[key].dataset.said = said;
-    parts[key].replaceChildren(
-      ...items.map(([label, task]) =>
-        task ? button(label, () => want(model, { task }), { class: "shoal-link shoal-chip" }) : element("span", { class: "shoal-chip" }, label),
-      ),
-    );
-  };
 
   function tick() {
     if (node.hidden || !shown.id) return;
     const last = shown.attempts.at(-1) ?? shown;
     const moment = (from, to) => (from == null ? "" : duration(Math.max(0, (to ?? now()) - from)));
     const waited = moment(last.submitted, last.started ?? last.ended);
-    fact("waited", waited && `${waited}${last.started || last.ended ? "" : " so far"}`);
+    facts.say("waited", waited && `${waited}${last.started || last.ended ? "" : " so far"}`);
     const ran = moment(last.started, last.ended);
-    fact("ran", last.started == null ? "" : `${ran}${last.ended ? "" : " so far"}`);
+    facts.say("ran", last.started == null ? "" : `${ran}${last.ended ? "" : " so far"}`);
   }
 
   return {
@@ -131,9 +89,8 @@ function detailPanel(model, now) {
         return;
       }
       if (task.id !== shown.id) {
-        facts.replaceChildren();
-        texts.replaceChildren();
-        parts = {};
+        facts.clear();
+        texts.clear();
         cancel.textContent = "Cancel";
         cancel.disabled = false;
       }
@@ -144,36 +101,36 @@ function detailPanel(model, now) {
       cancel.hidden = task.over;
       const last = task.attempts.at(-1) ?? task;
       const date = new Date(1000 * last.submitted);
-      fact("cell", task.cell);
-      fact("submitted", date.toLocaleTimeString());
+      facts.say("cell", task.cell);
+      facts.say("submitted", date.toLocaleTimeString());
       tick();
-      fact("where", task.where);
+      facts.say("where", task.where);
       const needs = Object.entries(task.needs).map(([name, amount]) => `${amount} ${name}`);
-      fact("needs", needs.join(", "));
+      facts.say("needs", needs.join(", "));
       const earlier = task.attempts.slice(0, -1).map(
         (attempt, i) => `${i + 1}: ${attempt.error ?? attempt.state} ${attempt.where}`,
       );
-      fact("attempts", earlier.length ? `${earlier.length + 1} (${earlier.join("; ")})` : "");
-      fact("retries left", task.retries && !task.over ? String(task.retries) : "");
+      facts.say("attempts", earlier.length ? `${earlier.length + 1} (${earlier.join("; ")})` : "");
+      facts.say("retries left", task.retries && !task.over ? String(task.retries) : "");
       if (last.phases && last.started && last.ended) {
         const [ready, ended] = last.phases;
-        fact("fetching arguments", duration(Math.max(0, ready - last.started)));
-        fact("storing values", duration(Math.max(0, last.ended - ended)));
+        facts.say("fetching arguments", duration(Math.max(0, ready - last.started)));
+        facts.say("storing values", duration(Math.max(0, last.ended - ended)));
       }
-      fact("sent with it", task.size ? bytes(task.size) : "");
-      links(
+      facts.say("sent with it", task.size ? bytes(task.size) : "");
+      facts.links(
         "arguments",
         task.arguments.map((argument) => [
           `${argument.maker || "object"}${argument.size ? ` ${bytes(argument.size)}` : ""}${argument.ready ? "" : " (not there yet)"}`,
-          argument.maker || !argument.ready ? argument.task : null,
+          argument.maker || !argument.ready ? () => want(model, { task: argument.task }) : null,
         ]),
       );
-      links("launched by", task.parent ? [[task.parent[1], task.parent[0]]] : []);
-      fact("id", task.id);
-      block("Why it waits", task.why);
-      block("Error", last.said, "error");
-      block("Printed", task.out);
-      block("Printed to stderr", task.err);
+      facts.links("launched by", task.parent ? [[task.parent[1], () => want(model, { task: task.parent[0] })]] : []);
+      facts.say("id", task.id);
+      texts.say("Why it waits", task.why);
+      texts.say("Error", last.said, "error");
+      texts.say("Printed", task.out);
+      texts.say("Printed to stderr", task.err);
     },
   };
 }

@@ -160,6 +160,70 @@ function graveButton(label, sure, press, attributes = {}) {
   return node;
 }
 
+// Short facts beside their names; what has nothing to say is hidden.
+function factList() {
+  const node = element("dl", { class: "shoal-facts" });
+  let values = {};
+
+  function value(name) {
+    if (!values[name]) {
+      values[name] = element("dd");
+      node.append(element("div", {}, element("dt", {}, name), values[name]));
+    }
+    return values[name];
+  }
+
+  return {
+    node,
+    clear() {
+      node.replaceChildren();
+      values = {};
+    },
+    say(name, text) {
+      if (!text && !values[name]) return;
+      write(value(name), text ?? "");
+      value(name).parentNode.hidden = !text;
+    },
+    // [label, press or null]
+    links(name, items) {
+      const said = JSON.stringify(items.map(([label]) => label));
+      if (value(name).dataset.said === said) return;
+      value(name).dataset.said = said;
+      value(name).parentNode.hidden = !items.length;
+      value(name).replaceChildren(
+        ...items.map(([label, press]) =>
+          press
+            ? button(label, press, { class: "shoal-link shoal-chip" })
+            : element("span", { class: "shoal-chip" }, label),
+        ),
+      );
+    },
+  };
+}
+
+// Longer texts, each under its name.
+function textBlocks() {
+  const node = element("div");
+  let blocks = {};
+  return {
+    node,
+    clear() {
+      node.replaceChildren();
+      blocks = {};
+    },
+    say(name, text, tone = "") {
+      if (!text && !blocks[name]) return;
+      if (!blocks[name]) {
+        blocks[name] = element("pre", { tabindex: "0", "aria-label": name, role: "region" });
+        node.append(element("div", {}, element("div", { class: "shoal-aside" }, name), blocks[name]));
+      }
+      write(blocks[name], text ?? "");
+      blocks[name].parentNode.hidden = !text;
+      blocks[name].dataset.tone = tone;
+    },
+  };
+}
+
 function live(render) {
   const frame = (model) => model.get("frame");
   return {

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from .ledger import CellSummary
 
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
 
 def duration(seconds: float) -> str:
     """A length of time as people say it.
@@ -27,6 +29,18 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02} s"
     return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def size(count: int) -> str:
+    """A number of bytes as people say it.
+
+    >>> [size(n) for n in (0, 999, 1_234, 56_700_000, 2_000_000_000)]
+    ['0 B', '999 B', '1.2 kB', '57 MB', '2.0 GB']
+    """
+    scaled, unit = float(count), 0
+    while scaled >= 999.5 and unit < 4:
+        scaled, unit = scaled / 1000, unit + 1
+    return f"{scaled:.1f} {_UNITS[unit]}" if unit and scaled < 9.95 else f"{scaled:.0f} {_UNITS[unit]}"
 
 
 def headline(counts: Counts, closed: bool = False, noun: str = "task") -> str:

@@ -19,6 +19,7 @@ from shoal_kernelext.session import Session
 _MAGICS: tuple[tuple[str, Any, str], ...] = (
     ("cancel", CancelMagic, "line"),
     ("closure", ClosureMagic, "line"),
+    ("actors", ViewMagics, "line"),
     ("cluster", ClusterMagic, "line"),
     ("dashboard", ViewMagics, "line"),
     ("logs", LogsMagic, "line"),

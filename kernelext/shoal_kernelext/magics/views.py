@@ -35,6 +35,12 @@ class ViewMagics:
             except (LookupError, ClusterError) as error:
                 raise UsageError(str(error)) from None
 
+    @arguments()
+    def actors(self, line: str) -> None:
+        """The actors, live: state, mailbox, what each runs, calls a second, memory and CPU; down to one's log. Kill."""
+        parsed(self.actors, line, "%actors")
+        self._open(("actors",))
+
     @arguments(argument("view", nargs="?", default=NAMES[0], help=f"the tab that is seen at first: {', '.join(NAMES)}"))
     def dashboard(self, line: str) -> None:
         """All live views in tabs: those that are named in ``%dashboard?``, and each has a magic of its own."""

@@ -20,7 +20,7 @@ class Closeups:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self.questions: dict[str, Callable[..., Any]] = {"task": self.task}
+        self.questions: dict[str, Callable[..., Any]] = {"task": self.task, "actor": self.actor}
 
     def task(self, name: str) -> dict[str, Any]:
         """A task's attempts with their times and errors, what it needs and was given, and what it printed."""
@@ -40,8 +40,8 @@ class Closeups:
             "retries": task.retries if task is not None else None,
             "size": task.size if task is not None else None,
             "arguments": [self._argument(each) for each in task.deps] if task is not None else [],
-            "out": self._log(name, "out"),
-            "err": self._log(name, "err"),
+            "out": self._log("out", task=name),
+            "err": self._log("err", task=name),
         }  # fmt: skip
 
     def _argument(self, object_id: bytes) -> dict[str, Any]:
@@ -54,5 +54,20 @@ class Closeups:
             "maker": maker,
         }  # fmt: skip
 
-    def _log(self, task: str, suffix: str) -> str:
-        return (self._hub.state.log(task, None, None, None, suffix) or "")[-LOG:]
+    def actor(self, name: str) -> dict[str, Any]:
+        """What an actor holds, how it is found and made anew, and what it printed; little of one that is gone."""
+        actor = self._hub.scheduler.actors.table.get(bytes.fromhex(name))
+        if actor is None:
+            return {"needs": {}, "out": self._log("out", actor=name), "err": self._log("err", actor=name)}
+        return {
+            "needs": amounts(dict(actor.kind.held)),
+            "namespace": actor.namespace if actor.kind.actor_name else "",
+            "detached": actor.kind.detached,
+            "restarts": actor.restarts,
+            "restarted": actor.restarted,
+            "out": self._log("out", actor=name),
+            "err": self._log("err", actor=name),
+        }
+
+    def _log(self, suffix: str, task: str | None = None, actor: str | None = None) -> str:
+        return (self._hub.state.log(task, actor, None, None, suffix) or "")[-LOG:]

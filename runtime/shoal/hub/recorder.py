@@ -292,6 +292,7 @@ class Recorder:
                 [
                     actor.id.hex(), actor.kind.actor_name, actor.kind.name, actor.state, actor.cell,
                     str(actor.worker) if actor.worker is not None else None, waiting, actor.reason or None,
+                    actor.restarted,
                 ]
             )  # fmt: skip
         return found
