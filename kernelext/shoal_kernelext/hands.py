@@ -30,7 +30,3 @@ class ClusterHands:
     def kill(self, actor: str) -> None:
         """End an actor for good."""
         self._engine.kill(bytes.fromhex(actor))
-
-    def free(self, object_id: str) -> None:
-        """Give an object's memory back, whoever holds it."""
-        raise NotImplementedError

@@ -88,8 +88,8 @@ class Actors:
         asked = self._asked
         stale = asked is None or asked[:2] != (actor.id, actor.state) or monotonic() > asked[2] + AGAIN
         if asked is None or stale:
-            self._asked = asked = (actor.id, actor.state, monotonic(), dict(self._hands.ask("actor", actor.id)))
-        rows = (row for row in reversed(state.tasks.values()) if row.actor == actor.id)
+            self._asked = asked = (actor.id, actor.state, monotonic(), dict(self._hands.ask("actor_closely", actor.id)))
+        rows = (row for row in reversed(state.tasks.values()) if row.actor == actor.id and row.started is not None)
         return {
             "id": actor.id,
             "label": _label(actor),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from time import localtime, monotonic, strftime, thread_time
@@ -60,6 +61,7 @@ class LiveView:
         self._told = Latest(_Told(seen=first or next(iter(self._views))))
         self._set: Set | None = None
         self._sent: dict[str, _Sent] = {}
+        self._at_fault: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="shoal-live-view", daemon=True)
 
     def start(self) -> None:
@@ -147,10 +149,16 @@ class LiveView:
         """Bring a stage up to date, if there is news for it."""
         assert self._set is not None and told.state is not None
         want, now = told.wants.get(name, {}), monotonic()
+        if name in self._at_fault:
+            return
         try:
             picture = self._views[name].picture(told.now(now), want)
         except ShoalError:
             return  # the cluster is going
+        except Exception:  # one view's fault must not stop the others, nor fill the cell
+            self._at_fault.add(name)
+            traceback.print_exc()
+            return
         sent = self._sent.get(name)
         if sent is not None and sent.picture == picture and sent.want == want and now < sent.at + HEARTBEAT:
             return
@@ -174,7 +182,7 @@ class LiveView:
             try:
                 found = view.record(state, told.wants.get(name, {}))
             except ShoalError:
-                return None
+                return None  # the cluster is going; what was recorded last stays
             parts.append(_fold(view.title, when, found, name == told.seen, mark if len(self._views) == 1 else ""))
             if name == told.seen:
                 words.append(f"{view.title}, {when}\n{found.text}")

@@ -11,6 +11,7 @@ from .view import Hands, View
 _MAKERS = {
     "tasks": "tasks:Tasks",
     "actors": "actors:Actors",
+    "objects": "objects:Objects",
 }
 """By name, which is also that of the magic: the module and the class."""
 

@@ -25,7 +25,7 @@ class TaskDetail:
         """All that the page shows of it; see `shoal.hub.closeups`."""
         key = (row.id, row.state)
         if self._asked is None or self._asked[0] != key or (not is_over(row) and monotonic() > self._asked[1] + AGAIN):
-            found = dict(self._hands.ask("task", row.id))
+            found = dict(self._hands.ask("task_closely", row.id))
             found["why"] = "" if is_over(row) or row.started is not None else self._hands.why(row.id)
             self._asked = (key, monotonic(), found)
         found = self._asked[2]

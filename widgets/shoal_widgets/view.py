@@ -46,8 +46,6 @@ class Hands(Protocol):
 
     def kill(self, actor: str) -> None: ...
 
-    def free(self, object_id: str) -> None: ...
-
 
 class View(Protocol):
     """One live view. It may keep books of its own: one thread calls `picture` and `record`.

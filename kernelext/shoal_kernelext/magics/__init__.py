@@ -17,12 +17,13 @@ from shoal_kernelext.magics.why import WhyMagic
 from shoal_kernelext.session import Session
 
 _MAGICS: tuple[tuple[str, Any, str], ...] = (
+    ("actors", ViewMagics, "line"),
     ("cancel", CancelMagic, "line"),
     ("closure", ClosureMagic, "line"),
-    ("actors", ViewMagics, "line"),
     ("cluster", ClusterMagic, "line"),
     ("dashboard", ViewMagics, "line"),
     ("logs", LogsMagic, "line"),
+    ("objects", ViewMagics, "line"),
     ("output", OutputMagic, "line"),
     ("remote", RemoteMagic, "line_cell"),
     ("retry", RetryMagic, "line"),

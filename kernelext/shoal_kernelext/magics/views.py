@@ -41,6 +41,12 @@ class ViewMagics:
         parsed(self.actors, line, "%actors")
         self._open(("actors",))
 
+    @arguments()
+    def objects(self, line: str) -> None:
+        """The objects, live: how full shared memory is, who holds it; the largest with type, shape and size."""
+        parsed(self.objects, line, "%objects")
+        self._open(("objects",))
+
     @arguments(argument("view", nargs="?", default=NAMES[0], help=f"the tab that is seen at first: {', '.join(NAMES)}"))
     def dashboard(self, line: str) -> None:
         """All live views in tabs: those that are named in ``%dashboard?``, and each has a magic of its own."""

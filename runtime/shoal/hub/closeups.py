@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from shoal.hub.holders import process
+from shoal.hub.memory import size_of
 from shoal.ids import task_of
 from shoal.scheduler.resources import amounts
+from shoal.scheduler.tables import Object
 
 if TYPE_CHECKING:
     from shoal.hub.loop import Hub
 
 LOG = 8_000
 """Characters of a log, its end."""
+LARGEST = 50
+"""Objects that are told one by one."""
+STREAM = 4_000
+"""Bytes of a pickle stream that is told, for whoever wants to know what the value is."""
+NAMED = 5
+"""Of the processes that hold an object so many are told."""
 
 
 class Closeups:
@@ -20,7 +30,9 @@ class Closeups:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self.questions: dict[str, Callable[..., Any]] = {"task": self.task, "actor": self.actor}
+        self.questions: dict[str, Callable[..., Any]] = {
+            "task_closely": self.task, "actor_closely": self.actor, "largest_objects": self.objects
+        }  # fmt: skip
 
     def task(self, name: str) -> dict[str, Any]:
         """A task's attempts with their times and errors, what it needs and was given, and what it printed."""
@@ -68,6 +80,46 @@ class Closeups:
             "out": self._log("out", actor=name),
             "err": self._log("err", actor=name),
         }
+
+    def objects(self) -> dict[str, Any]:
+        """The largest objects, and how many bytes there are by who holds them: the first of those that do."""
+        table = self._hub.scheduler.objects.table
+        held = {"notebook": 0, "actors": 0, "tasks": 0, "other": 0}
+        sized: list[tuple[int, bytes]] = []
+        for object_id, place in self._hub.values.items():
+            bytes_in_store = size_of(place)
+            record = table.get(object_id)
+            if bytes_in_store and record is not None:
+                held[self._holder(record)] += bytes_in_store
+                sized.append((bytes_in_store, object_id))
+        return {
+            "held": held,
+            "count": len(table),
+            "stored": len(sized),
+            "largest": [self._object(table[i], i, n) for n, i in heapq.nlargest(LARGEST, sized)],
+        }
+
+    def _holder(self, record: Object) -> str:
+        if any(number < 0 for number in record.holders):
+            return "notebook"
+        workers = self._hub.scheduler.workers
+        if any(n in workers and workers[n].actor is not None for n in record.holders):
+            return "actors"
+        return "tasks" if record.holders or record.pins else "other"
+
+    def _object(self, record: Object, object_id: bytes, size: int) -> dict[str, Any]:
+        place = self._hub.values[object_id]
+        row = self._hub.recorder.row(task_of(object_id))
+        stream = place[-1]
+        return {
+            "id": object_id.hex(), "size": size, "where": "disk" if place[0] == "d" else "memory",
+            "task": row[0] if row is not None else None,
+            "maker": row[1] if row is not None else record.maker,
+            "cell": row[2] if row is not None else None,
+            "holders": [process(self._hub, n) for n in sorted(record.holders)[:NAMED]],
+            "more": max(0, len(record.holders) - NAMED), "pins": record.pins,
+            "stream": stream if stream is not None and len(stream) <= STREAM else b"",
+        }  # fmt: skip
 
     def _log(self, suffix: str, task: str | None = None, actor: str | None = None) -> str:
         return (self._hub.state.log(task, actor, None, None, suffix) or "")[-LOG:]

@@ -42,7 +42,7 @@ class Holders:
             "actor": actor is not None,
             "ready": record.ready,
             "detached": actor is not None and actor.kind.detached,
-            "processes": [self._process(n) for n in sorted(record.holders) if n != but],
+            "processes": [process(hub, n) for n in sorted(record.holders) if n != but],
             "tasks": tasks[:NAMED],
             "more_tasks": max(0, len(tasks) - NAMED),
             "inside": [self._container(i, r, but) for i, r in inside[:NAMED]],
@@ -58,19 +58,6 @@ class Holders:
         if value[0] in ("s", "d"):
             return size_of(value)
         return len(value[1]) + sum(map(len, value[2]))
-
-    def _process(self, number: int) -> dict[str, Any]:
-        """A driver, a worker with what runs in it, or an actor's."""
-        hub = self._hub
-        told: dict[str, Any] = {"number": number, "pid": hub.state.pid(number), "kind": "driver", "what": ""}
-        worker = hub.scheduler.workers.get(number)
-        if worker is None:
-            return told
-        if worker.state == ACTOR and worker.actor is not None:
-            actor = hub.scheduler.actors.table.get(worker.actor)
-            return {**told, "kind": "actor", "what": called(actor) if actor is not None else ""}
-        running = next((hub.scheduler.tasks[t].kind.name for t in worker.running if t in hub.scheduler.tasks), "")
-        return {**told, "kind": "worker", "what": running}
 
     def _tasks(self, object_id: bytes) -> Any:
         """Those that need it as an argument: name, id, state."""
@@ -88,5 +75,19 @@ class Holders:
         row = self._hub.recorder.row(task_of(object_id))
         return {
             "id": object_id.hex(), "maker": row[1] if row is not None else record.maker,
-            "here": but in record.holders, "processes": [self._process(n) for n in sorted(record.holders) if n != but],
+            "here": but in record.holders,
+            "processes": [process(self._hub, n) for n in sorted(record.holders) if n != but],
         }  # fmt: skip
+
+
+def process(hub: Hub, number: int) -> dict[str, Any]:
+    """A driver, a worker with what runs in it, or an actor's."""
+    told: dict[str, Any] = {"number": number, "pid": hub.state.pid(number), "kind": "driver", "what": ""}
+    worker = hub.scheduler.workers.get(number)
+    if worker is None:
+        return told
+    if worker.state == ACTOR and worker.actor is not None:
+        actor = hub.scheduler.actors.table.get(worker.actor)
+        return {**told, "kind": "actor", "what": called(actor) if actor is not None else ""}
+    running = next((hub.scheduler.tasks[t].kind.name for t in worker.running if t in hub.scheduler.tasks), "")
+    return {**told, "kind": "worker", "what": running}
