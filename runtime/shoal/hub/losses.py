@@ -9,6 +9,7 @@ from shoal import spill
 from shoal.hub.memory import size_of
 from shoal.hub.peer import Peer
 from shoal.hub.specs import Spec
+from shoal.ids import task_of
 from shoal.scheduler import commands as cmd
 from shoal.scheduler import events as ev
 
@@ -33,8 +34,18 @@ class Losses:
         """A process did not find the file of an object."""
         hub = self._hub
         hub.catch_up()
-        if hub.values.get(object_id) == place and not spill.is_whole(place[1], size_of(place)):
-            hub.post(ev.ObjectsLost((object_id,), f"its file {place[1]} was removed, or cannot be read"))
+        if hub.values.get(object_id) != place or self._is_there(object_id):
+            return
+        # What its task made beside it went the same way mostly: known now, one run makes all of it again.
+        kept = hub.scheduler.lineage.kept.get(task_of(object_id))
+        beside = sorted(kept.objects - {object_id}) if kept is not None else ()
+        lost = (object_id, *(i for i in beside if not self._is_there(i)))
+        hub.post(ev.ObjectsLost(lost, f"its file {place[1]} was removed, or cannot be read"))
+
+    def _is_there(self, object_id: bytes) -> bool:
+        """Whether nothing is missing of a value, as far as its file shows."""
+        place = self._hub.values.get(object_id)
+        return place is None or place[0] != "d" or spill.is_whole(place[1], size_of(place))
 
     def _specified(
         self, peer: Peer, task: bytes, payload: Any, slots: Any, deps: tuple[bytes, ...], values: tuple[Any, ...],
