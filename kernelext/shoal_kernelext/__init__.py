@@ -9,6 +9,7 @@
                                 a cell made ready, sent and brought back, or left to go on
     loop, loop_list             a cell as the body of a parallel loop, and what it fills
     namespaces                  a cell in a namespace that lasts on the cluster
+    memo, fingerprint           what a cell did, remembered by its code and inputs
     cell_source, capture, shipment, delivery, stock, cell_ref
                                 its way to a worker and back, in the notebook
     remote_cell, background_cell, loop_items, namespace_actor,

@@ -97,7 +97,7 @@ def _too_much(name: str, amount: float, most: float, machines: int) -> str:
     if name == "GPU":
         return (
             f"--gpus {amount:g} is more than the {most:g} GPUs {there}, the cell would wait for ever: "
-            "leave it out, or start a cluster that has them (%cluster stop, then shoal.init(num_gpus=N))"
+            "leave it out, or start a cluster that has them (%cluster stop, then %cluster start --gpus N)"
         )
     return (
         f"--memory {amount / 1e9:,.1f} GB is more than the {most / 1e9:,.1f} GB {there}, the cell would wait for "

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from IPython.core.error import UsageError
 
@@ -29,6 +30,13 @@ from shoal_kernelext.shown import ShownRefs
 from shoal_kernelext.stock import Stock
 from shoal_kernelext.views import Views
 from shoal_kernelext.worker_display import SETUP
+
+
+class _Record(NamedTuple):
+    """Output of one cell that somebody wants to have."""
+
+    cell: Cell | None
+    outputs: list[Any]
 
 
 class Session:
@@ -59,6 +67,7 @@ class Session:
         self.shown = ShownRefs(shell)
         self._running: list[tuple[Any, Cell]] = []
         """The cells that run, with what IPython says of each: more than one where a cell runs a cell."""
+        self._records: tuple[_Record, ...] = ()
         self._undo: list[Callable[[], object]] = []
         self._stop_output: Callable[[], object] = lambda: None
 
@@ -223,7 +232,20 @@ class Session:
 
     def _take(self, output: Any) -> None:
         if output.cell is None or output.cell.startswith(self.id):
+            for record in self._records:
+                if output.cell == record.cell:
+                    record.outputs.append(output)
             self.output.take(output)
+
+    @contextlib.contextmanager
+    def recording(self) -> Iterator[list[Any]]:
+        """What comes of the running cell's work meanwhile, as the cluster tells it."""
+        record = _Record(self.cell, [])
+        self._records = (*self._records, record)
+        try:
+            yield record.outputs
+        finally:
+            self._records = tuple(other for other in self._records if other is not record)
 
     # the kernel's control channel
 

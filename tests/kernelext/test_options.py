@@ -23,7 +23,7 @@ def kernel() -> Iterator[Kernel]:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("%%remote --gpus 1\n1", "--gpus 1 is more than the 0 GPUs.*shoal.init"),
+        ("%%remote --gpus 1\n1", "--gpus 1 is more than the 0 GPUs.*%cluster start --gpus N"),
         ("%%remote --gpus 1.5\n1", "GPU"),
         ("%%remote --memory 5000GB\n1", "--memory 5,000.0 GB is more than.* GB of this cluster.*give .*GB or less"),
         ("%%remote --memory lots\n1", "--memory lots is no size: give bytes.*500MB"),

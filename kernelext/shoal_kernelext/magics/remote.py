@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
+import time
 from typing import Any, NamedTuple
 
 from IPython.core.error import UsageError
 from IPython.core.magic import no_var_expand
 
 from shoal import cluster
+from shoal_kernelext import memo
 from shoal_kernelext.background import Background
 from shoal_kernelext.cell_source import CellSource
 from shoal_kernelext.demands import Demand, demand, seconds
@@ -21,7 +24,7 @@ from shoal_kernelext.session import Session
 
 _USAGE = "%%remote [--cpus N] [OPTIONS] above a cell, or %remote [--cpus N] [OPTIONS] EXPRESSION (%%remote? lists them)"
 _VALUED = ("cpus", "gpus", "memory", "retries", "timeout", "name", "into", "for", "on")
-_FLAGS = ("keep", "bg")
+_FLAGS = ("keep", "bg", "memo")
 _OPTIONS = re.compile(
     rf"""\s*(?:--(?:{"|".join(_VALUED)})(?:=|\s+)(?:"[^"]*"|'[^']*'|\S+)(?:\s+|$)|--(?:{"|".join(_FLAGS)})(?:\s+|$))*"""
 )
@@ -39,6 +42,7 @@ class _Given(NamedTuple):
     into: str
     keep: bool
     bg: bool
+    memo: bool
     clause: Clause | None
     on: str
     asked: bool
@@ -78,6 +82,7 @@ class RemoteMagic:
         argument("--on", metavar="ACTOR", help="run it in the remote namespace of that name, which lasts"),
         argument("--into", metavar="NAME", help="a name for the value of the last expression, which is not shown then"),
         argument("--bg", action="store_true", help="go on at once: what the cell assigns are refs from the start"),
+        argument("--memo", action="store_true", help="show what it did before, if code and inputs are the same"),
         argument("--keep", action="store_true", help="leave what it assigns on the cluster: the names become refs"),
     )
     def remote(self, line: str, cell: str | None = None) -> Any:
@@ -112,6 +117,10 @@ class RemoteMagic:
         lists them, and LIST.retry() or %retry runs them again and fills the same list. What an interrupt cancels is
         a hole of that kind, too. --cpus and the like are what each item needs, --timeout is for the whole loop.
         When a worker dies, the items that it had are done again one by one.
+
+        With --memo what the cell prints, shows and assigns is remembered on the cluster, by its code and by the values
+        that it reads (not by files, the time or chance): the next time all that is there at once, and the cell says
+        so. The cluster keeps it over a restart of the kernel, as named results; %cluster drop forgets one.
         """
         match = _OPTIONS.match(line)
         assert match is not None, "it may match nothing"
@@ -131,10 +140,13 @@ class RemoteMagic:
         into, on = unquoted(found.into), unquoted(found.on)
         usual = 0.0 if on else 1.0
         cpus = usual if found.cpus is None else found.cpus
-        others = [name for name in ("bg", "keep", "retries", "head") if getattr(found, name)]
+        others = [name for name in ("bg", "keep", "retries", "memo", "head") if getattr(found, name)]
         if on and others:
             other = others[0].replace("head", "for")
             raise UsageError(f"--on and --{other} do not go together: what runs in a namespace stays there")
+        if found.memo and (found.bg or found.head is not None):
+            other = "bg" if found.bg else "for"
+            raise UsageError(f"--memo and --{other} do not go together: leave one of them out")
         if into and (not into.isidentifier() or keyword.iskeyword(into)):
             raise UsageError(f"--into {into} is no name that a value can have: give one like --into result")
         return _Given(
@@ -144,6 +156,7 @@ class RemoteMagic:
             into,
             found.keep,
             found.bg,
+            found.memo,
             _clause(found),
             on,
             any(given is not None for given in (found.cpus, found.gpus, found.memory)),
@@ -187,6 +200,13 @@ class RemoteMagic:
         into = given.into or (_VALUE if wanted and given.bg else "")
         launch = launcher.prepare(source, given.name, fetch=wanted and not given.bg, into=into, keep=given.keep)
         assert session.cell is not None, "a magic runs in a cell"
+        key = memo.key(launch, session.shell.user_ns) if given.memo and memo.available() else None
+        if key is not None and (found := memo.find(key)) is not None:
+            memo.replay(found, session.cell, session.output.take)
+            session.output.flush()
+            came = launcher.finish(found.result, launch.sent)
+            print(f"shoal: {found}", file=sys.stderr)
+            return came
         if given.bg or not fetch:
             session.views.open(session.cell)
         if given.bg:
@@ -195,9 +215,13 @@ class RemoteMagic:
                 return refs[_VALUE], None
             session.shell.user_ns.update(refs)
             return None, None
-        ref = launcher.submit(launch, given.demand)
-        outcome = launcher.outcome(ref, launch, given.timeout)
-        session.output.flush()
+        began = time.monotonic()
+        with session.recording() as outputs:
+            ref = launcher.submit(launch, given.demand)
+            outcome = launcher.outcome(ref, launch, given.timeout)
+            session.output.flush()
         if outcome.result is None:
             return None, outcome.error
+        if key is not None and outcome.result.failure is None:
+            memo.keep(key, outcome.result, outputs, time.monotonic() - began)
         return launcher.finish(outcome.result, launch.sent)
