@@ -20,7 +20,7 @@ FLOORS = [
     "doors exceptions feed_rows context counts shield shm allocator output runs venvs unpicklable assigned wishes "
     "reasons tables reach versions uses series failure addons attention folder as_ray/* importing running echo "
     "backpressure begun worker_setup answers",
-    "ids foreign labels implicit followers",
+    "ids frames foreign labels implicit followers",
     "strategies",
     "config current spill wire serial signatures feed trace runtime_env returned futures concurrency",
     "log_config",
@@ -38,7 +38,7 @@ FLOORS = [
     "methods",
     "actors autoscaler/* worker",
     "api explain holders interpreter runtime_context cluster_utils",
-    "util/* experimental/*",
+    "util/* experimental/* debugging",
     "zygote",
     "hub/*",
     "shoal_widgets/*",

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from shoal import current
+from shoal import context, current
 from shoal.exceptions import ShoalError
 from shoal.refs import ObjectRef
 from shoal_kernelext import rich
@@ -307,6 +307,7 @@ def _awaited(coroutine: Any) -> Any:
 
 def failure_of(error: BaseException, request: Request, run: Ran) -> Failure:
     """What is to be told of the exception that ended a cell."""
+    context.failed(error)
     tb = error.__traceback__
     inside = tb
     while inside is not None and inside.tb_frame.f_code.co_filename != request.filename:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import linecache
 import os
 import re
+import reprlib
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
@@ -16,6 +17,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from shoal import exceptions
+from shoal.frames import Kept, Row
 
 _WIDTH = 75
 _CONTEXT = 2
@@ -64,6 +66,22 @@ def report(
     if not colors:
         lines = [re.sub(r"\x1b\[\d+m", "", line) for line in lines]
     return lines
+
+
+def variables(rows: Sequence[Row], label: Label) -> list[str]:
+    """What the frames of a failed task held, in lines."""
+    lines = []
+    for row in rows:
+        if row.variables:
+            where = label(row.filename) or f"File {_short(row.filename)}"
+            lines.append(f"\nIn {_CYAN}{row.name}{_PLAIN} ({_GREEN}{where}{_PLAIN}, line {row.lineno}):")
+            lines += [f"    {name} = {_short_repr(value)}" for name, value in row.variables.items()]
+    return lines
+
+
+def _short_repr(value: object) -> str:
+    text = repr(value) if isinstance(value, Kept) else reprlib.repr(value)
+    return " ".join(text.split())
 
 
 def at_line(

@@ -17,13 +17,16 @@ from IPython.core.error import UsageError
 
 from shoal import cluster, context, holders, worker_setup
 from shoal.context import Cell
-from shoal.exceptions import ShoalError
+from shoal.debugging import on_debug, rows_of
+from shoal.exceptions import ShoalError, TaskError
+from shoal.frames import rebuilt
 from shoal_kernelext.clusters import offer
+from shoal_kernelext.errors import rendered
 from shoal_kernelext.interrupt import Interrupts, cancel_soon
 from shoal_kernelext.live_views import LiveViews
 from shoal_kernelext.output import KernelSink, OutputRouter, TerminalSink
 from shoal_kernelext.presses import Presses
-from shoal_kernelext.report import report
+from shoal_kernelext.report import report, variables
 from shoal_kernelext.restart import leave_for_restart, left_behind
 from shoal_kernelext.roots import roots
 from shoal_kernelext.shown import ShownRefs
@@ -94,6 +97,8 @@ class Session:
             self._undo.append(lambda: self.shell.set_custom_exc((), None))
         ShoalError._render_traceback_ = lambda error: self.render(error)  # type: ignore[attr-defined]
         self._undo.append(lambda: delattr(ShoalError, "_render_traceback_"))
+        on_debug(lambda: self.shell.InteractiveTB.debugger_cls())
+        self._undo.append(lambda: on_debug(None))
         if self.kernel is not None:
             self._handle("shoal_cancel", lambda usual, stream, ident, message: self._cancel(message))
             self._handle("shoal_view", lambda usual, stream, ident, message: self.live_views.hear(message))
@@ -135,14 +140,25 @@ class Session:
 
     def _show_error(self, shell: Any, kind: Any, error: BaseException, tb: Any, tb_offset: Any = None) -> Any:
         """Show where a cell was interrupted, and not where in a wait of ours; so with errors that led to others."""
-        theirs = isinstance(error, Exception) and not _is_ours(error)
+        own = getattr(error, "_render_traceback_", None)
+        theirs = own is None and isinstance(error, Exception) and not _is_ours(error)
         if theirs or isinstance(error, (UsageError, SyntaxError)):
             shell.showtraceback((kind, error, tb), running_compiled_code=True)
             return None
-        own = getattr(error, "_render_traceback_", None)
-        shell._get_exc_info((kind, error, tb))  # for %tb and %debug
         lines = own() if own is not None else self.render(error)
+        rows = rows_of(error)
+        if rows:
+            # For %debug and %tb: the frames on the workers. What is asked for so is noted as the last error.
+            frames = rebuilt(rows, shell.user_ns)
+            last = rendered(TaskError(str(error), error), lines).with_traceback(frames)
+            shell._get_exc_info((type(last), last, frames))
+            if shell.InteractiveTB.mode == "Verbose":
+                lines = [*lines, *variables(rows, self.label)]
+        else:
+            shell._get_exc_info((kind, error, tb))
         shell._showtraceback(kind, error, lines)
+        if shell.call_pdb:
+            shell.debugger(force=True)
         return lines
 
     # cells

@@ -30,6 +30,7 @@ class _Current:
     describe: Callable[[bytes], tuple[str, str]] | None = None
     cancelled: Callable[[bytes], bool] | None = None
     task_end: Callable[[], None] | None = None
+    failure: Callable[[BaseException, bytes], None] | None = None
 
 
 _current = _Current()
@@ -142,3 +143,15 @@ def end_task() -> None:
     """The worker calls it."""
     if _current.task_end is not None:
         _current.task_end()
+
+
+def on_failure(take: Callable[[BaseException, bytes], None]) -> None:
+    """Set who keeps the frames of an exception; the worker does at its start."""
+    _current.failure = take
+
+
+def failed(error: BaseException) -> None:
+    """Keep the frames of an exception that a task passes on in its own way."""
+    task = get_task()
+    if task is not None and _current.failure is not None:
+        _current.failure(error, task)

@@ -13,10 +13,10 @@ from typing import Any
 
 from shoal import exceptions
 from shoal.exceptions import ActorError, SerializationError, ShoalError, TaskError, both
+from shoal.frames import MARK, is_hidden
+from shoal.ids import task_of
 from shoal.serial import Packed, pack, unpack
 
-HIDDEN = "__shoal_hidden__"
-"""A module that sets this to True has the code of users called, and wants no part in their tracebacks."""
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -31,7 +31,7 @@ def remote_traceback(error: BaseException) -> str:
 def _hidden_files(error: BaseException) -> Iterator[str]:
     tb = error.__traceback__
     while tb is not None:
-        if tb.tb_frame.f_globals.get(HIDDEN):
+        if is_hidden(tb.tb_frame):
             yield tb.tb_frame.f_code.co_filename
         tb = tb.tb_next
 
@@ -123,4 +123,11 @@ def _noted(error: BaseException, name: str, text: str) -> BaseException:
     note = f"\nRaised in {name} on a worker:\n{text.rstrip()}"
     if text and note not in getattr(error, "__notes__", ()):
         error.add_note(note)
+    return error
+
+
+def marked(error: BaseException, object_id: bytes) -> BaseException:
+    """The error of an object, with the task that made it where it does not say which raised it."""
+    if isinstance(error, TaskError):
+        error.__dict__.setdefault(MARK, task_of(object_id))
     return error

@@ -13,6 +13,7 @@ from shoal.engines.local import LocalEngine
 from shoal.errors import error_value, remote_traceback
 from shoal.exceptions import ActorLeaving
 from shoal.failure import Failure, shortened
+from shoal.frames import Snapshots
 from shoal.implicit import method_of
 from shoal.returned import Missing
 from shoal.runs import Kind, Run
@@ -49,6 +50,7 @@ class Execution:
         self, engine: LocalEngine, backpressure: Backpressure, is_cancelled: Callable[[bytes], bool]
     ) -> None:
         self.instance: Any = None
+        self.snapshots = Snapshots(lambda task, snapshot: engine.link.append(("frames", task, snapshot)))
         self._engine = engine
         self._is_cancelled = is_cancelled
         self._yielding = Yielding(engine, backpressure, is_cancelled)
@@ -105,6 +107,7 @@ class Execution:
     ) -> Ended:
         if self._is_cancelled(run.task):
             return Ended("cancelled", [], started, time.time())
+        self.snapshots.take(error, run.task)
         name = type(error).__name__
         text = remote_traceback(error)
         values = [error_value(error, kind.name, text)] * max(1, kind.returns)

@@ -124,6 +124,7 @@ class Worker:
         current.set_engine(self.engine)
         context.on_display(self._send_display)
         context.on_describe(self._describe)
+        context.on_failure(self._execution.snapshots.take)
         context.on_cancelled(self._calls.is_cancelled)
         threading.Thread(target=self._watch, name="shoal-watch", daemon=True).start()
 

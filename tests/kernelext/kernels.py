@@ -54,6 +54,20 @@ class Kernel:
         self.wait(lambda: cell.ended)
         return cell
 
+    def debug(self, code: str, *commands: str) -> str:
+        """Run a cell that asks for commands, one after the other, and then is told to quit; what it prints."""
+        cell = self.cell(self.send(code))
+        answers = iter(commands)
+
+        def answered() -> bool:
+            if self.client.stdin_channel.msg_ready():
+                self.client.get_stdin_msg(timeout=PATIENCE)
+                self.client.input(next(answers, "q"))
+            return cell.ended
+
+        self.wait(answered)
+        return _uncoloured(cell.text("stdout"))
+
     def cell(self, sent: str) -> Cell:
         return Cell(self, sent)
 
@@ -120,13 +134,17 @@ class Cell:
     @property
     def traceback(self) -> str:
         """The traceback of its error, without colours."""
-        return re.sub(r"\x1b\[[\d;]*m", "", "\n".join(self.first("error")["traceback"]))
+        return _uncoloured("\n".join(self.first("error")["traceback"]))
 
     @property
     def records(self) -> list[str]:
         """What its record said, in words, from first to last."""
         contents = [m["content"] for m in self.messages if m["msg_type"].endswith("display_data")]
         return [c["data"]["text/plain"] for c in contents if "data-shoal" in c["data"].get("text/html", "")]
+
+
+def _uncoloured(text: str) -> str:
+    return re.sub(r"\x1b\[[\d;]*m", "", text)
 
 
 def _is_view(content: dict[str, Any]) -> bool:

@@ -239,6 +239,28 @@ class Fails:
     assert "def __init__(self): 1 / 0" in actor.traceback
 
 
+def test_debug_opens_the_frames_of_the_task_that_failed(kernel: Kernel) -> None:
+    kernel.run("""
+import shoal
+def half(z):
+    inner = [z, z + 1]
+    return inner[2]
+@shoal.remote
+def halves(x): return half(x * 2)
+""")
+    kernel.run("failed = halves.remote(4)\nshoal.get(failed)")
+    said = kernel.debug("%debug", "p inner", "up", "p x")
+    assert "return inner[2]" in said and "[8, 9]" in said and "\n4\n" in said
+    assert "[8, 9]" in kernel.debug("shoal.post_mortem(failed)", "p inner")
+    kernel.run("%%remote\ny = 7\nhalf(y)")
+    assert "[7, 8]" in kernel.debug("%debug", "p inner", "up", "p y")
+    kernel.run("%xmode Verbose")
+    assert "In half (Cell In[" in (cell := kernel.run("shoal.get(failed)")).traceback
+    assert "    inner = [8, 9]" in cell.traceback
+    kernel.run("%xmode Context\n1 / 0")
+    assert "1 / 0" in kernel.debug("%debug")  # an error of the notebook's own
+
+
 def test_an_error_of_a_task_shows_where_in_which_cell(kernel: Kernel) -> None:
     cell = kernel.run("@shoal.remote\ndef bad(x):\n    return 1 / x\n\nshoal.get(bad.remote(0))")
     text = cell.traceback

@@ -25,7 +25,7 @@ from shoal.engines.later import Later
 from shoal.engines.streams import MARK, Streams
 from shoal.engines.unhandled import Unhandled
 from shoal.engines.waiter import Waiter
-from shoal.errors import named_error, unpack_error
+from shoal.errors import marked, named_error, unpack_error
 from shoal.exceptions import ClusterDiedError, GetTimeoutError
 from shoal.generators import ObjectRefGenerator
 from shoal.ids import IdMaker, returns, task_of
@@ -374,7 +374,7 @@ class LocalEngine:
             with suppress(Vanished):
                 return self.store.load(object_id, value, writable)
             return self.load(object_id, self._away.regain(object_id, value, deadline), writable, deadline)
-        raise unpack_error(Packed(value[1], value[2], ()), *value[3:])
+        raise marked(unpack_error(Packed(value[1], value[2], ()), *value[3:]), object_id)
 
     def get(self, ids: Sequence[bytes], timeout: float | None, writable: bool = False) -> list[Any]:
         values = self._values

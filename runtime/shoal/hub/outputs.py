@@ -17,7 +17,7 @@ class Outputs:
         self._hub = hub
         self._called: dict[int, str] = {}
         """What actors call themselves, by worker."""
-        hub.hear(output=self.take, called=self._call)
+        hub.hear(output=self.take, called=self._call, frames=self._keep)
 
     def take(self, peer: Peer, task: bytes | None, cell: str | None, stream: str, data: Any) -> None:
         hub = self._hub
@@ -36,6 +36,9 @@ class Outputs:
     def _call(self, peer: Peer, name: str) -> None:
         self._called[peer.number] = name
         self._hub.state.called(peer.number, name)
+
+    def _keep(self, peer: Peer, task: bytes, snapshot: bytes) -> None:
+        self._hub.state.frames.add(task, snapshot)
 
     def died(self, number: int) -> None:
         self._called.pop(number, None)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from shoal import feed_rows as states
 from shoal.begun import BegunOf
 from shoal.exceptions import ClusterError
+from shoal.hub.frames import Frames
 from shoal.hub.logs import Logs
 from shoal.hub.memory import size_of
 from shoal.hub.recorder import Row
@@ -91,12 +92,14 @@ class State:
             "placement_groups": self._groups,
             "runtime_envs": self._runtime_envs,
         }
+        self.frames = Frames()
         self.logs = Logs(lambda number: (self._id(number), self.pid(number)))
         self.questions: dict[str, Callable[..., Any]] = {
             "state": self.rows,
             "context": self.context,
             "log": self.log,
             "locations": self.locations,
+            **self.frames.questions,
             **self.logs.questions,
         }
 
