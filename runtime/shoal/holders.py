@@ -20,6 +20,13 @@ Root = tuple[str, Any]
 """What people call it, and the value: where a search in this process starts."""
 
 
+_OURS = ("shoal.engines", "shoal.lane", "shoal.link", "shoal.store", "shoal_kernelext.session")
+_MACHINERY = frozenset(
+    "IPython ipykernel traitlets zmq tornado asyncio concurrent jupyter_client ipywidgets comm".split()
+)
+"""Packages whose objects lead to all of a notebook, and whose functions say nothing of whose the values are."""
+
+
 class Holder(NamedTuple):
     """One that keeps the object. `kind`: "variable", "task", "actor", "process", "object" or "other"."""
 
@@ -191,7 +198,7 @@ def _is_leaf(value: Any) -> bool:
     if isinstance(value, (ObjectRef, cluster.Cluster, threading.Thread)):
         return True
     module = type(value).__module__
-    return module.startswith(("shoal.engines", "shoal.lane", "shoal.link", "shoal.store", "IPython.core.inter"))
+    return module.startswith(_OURS) or module.partition(".")[0] in _MACHINERY
 
 
 def _roots() -> Iterator[Root]:
@@ -207,8 +214,10 @@ def _roots() -> Iterator[Root]:
     for ident, frame in sys._current_frames().items():
         at: Any = frame if ident != mine else None
         while at is not None:
-            if not at.f_globals.get("__name__", "").startswith("shoal"):
-                for name, value in list(at.f_locals.items()) if at.f_code.co_name != "<module>" else ():
+            module = str(at.f_globals.get("__name__", "")).partition(".")[0]
+            foreign = module in _MACHINERY or module in sys.stdlib_module_names and module != "__main__"
+            if not foreign and not module.startswith("shoal") and at.f_code.co_name != "<module>":
+                for name, value in list(at.f_locals.items()):
                     yield f"{name} in {at.f_code.co_name}(), which the thread {threads.get(ident, ident)} runs", value
             at = at.f_back
 

@@ -34,7 +34,7 @@ def paths(start: Any, found: Callable[[Any], bool], leaf: Callable[[Any], bool])
         value, way, depth = queue.popleft()
         if found(value):
             yield way
-        if depth == DEPTH or leaf(value):
+        if depth == DEPTH or isinstance(value, _LEAVES) or leaf(value):
             continue
         for step, child in _children(value):
             if isinstance(child, _LEAVES) or id(child) in seen:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 Row = Sequence[str]
 
+_SHORT = 40
+"""Characters of a cell that are never broken into lines."""
 _CELL = "padding:2px 12px 2px 0;text-align:{};vertical-align:top;white-space:{}"
 
 
@@ -28,12 +30,12 @@ def as_text(head: Row, rows: Sequence[Row], right: Sequence[int] = ()) -> str:
 
 
 def as_html(head: Row, rows: Sequence[Row], right: Sequence[int] = (), caption: str = "") -> str:
-    """The same as a table; the last column wraps."""
+    """The same as a table, in which long cells wrap."""
 
     def cells(row: Row, tag: str) -> str:
         told = ""
         for i, cell in enumerate(row):
-            style = _CELL.format("right" if i in right else "left", "normal" if i == len(row) - 1 else "nowrap")
+            style = _CELL.format("right" if i in right else "left", "nowrap" if len(cell) <= _SHORT else "normal")
             scope = ' scope="col"' if tag == "th" else ""
             told += f'<{tag}{scope} style="{style}">{html.escape(cell)}</{tag}>'
         return f"<tr>{told}</tr>"

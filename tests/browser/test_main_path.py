@@ -39,6 +39,22 @@ def test_output_and_values_come_back_to_the_cell(open_notebook: Open) -> None:
     assert notebook.run(2) == ["43"]
 
 
+def test_the_doctor_hears_of_a_page_and_tells_in_a_table(open_notebook: Open, gates: Gates) -> None:
+    bare = f"import shoal\n{gates.code}\nref = shoal.remote(num_cpus=0)(wait_at).remote('A')"
+    notebook = open_notebook([LOAD, bare, "%cluster doctor", "%who_holds ref"])
+    notebook.run(0)
+    notebook.run(1)
+    wait_for(lambda: notebook.strip(1).count(), "the live view")
+    notebook.run(2)
+    notebook.run(3)
+    rows = notebook.cell(2).get_by_role("row")
+    front = rows.filter(has_text="front end").inner_text()
+    assert "a page that shows widgets is there" in front and front.startswith("ok")
+    holders = notebook.cell(3).get_by_role("table").inner_text()
+    assert "the variable ref\tthis process" in holders
+    gates.open("A")
+
+
 def test_output_stays_in_its_cell_while_others_run(open_notebook: Open, gates: Gates) -> None:
     talk = (
         f"import shoal\n{gates.code}\n"

@@ -94,6 +94,7 @@ def test_who_holds_finds_names_views_errors_and_tasks(kernel: Kernel) -> None:
         "an argument of <lambda>() ",
     ):  # fmt: skip
         assert holder in text, (holder, text)
+    assert "user_ns" not in text and "thread" not in text, text  # by modules and the kernel's own objects leads no way
     assert "<table" in result["text/html"] and "class=" not in result["text/html"]
     assert kernel.run("%who_holds v").first("execute_result")["data"]["text/plain"].splitlines()[0] == (
         text.splitlines()[0]

@@ -93,6 +93,7 @@ function drawTimeline(canvas, state, bars, elapsed) {
 }
 
 function render({ model, el }) {
+  if (!model.get("state").ended) model.send({ type: "here" }); // for those who ask whether a page shows widgets
   const words = element("span", { class: "shoal-words" });
   const dot = element("span", { class: "shoal-dot", "aria-hidden": "true" });
   const fold = element(
