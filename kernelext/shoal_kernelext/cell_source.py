@@ -69,7 +69,7 @@ def cell_source(body: str, shell: Any, raw: str, label: str, number: int) -> Cel
         failed = error
     else:
         assert isinstance(tree, ast.Module)
-        _refuse_magics(tree, source)
+        _refusemagics(tree, source)
         return CellSource(code, tree, filename, source, _ends_quietly(code))
     line = min(getattr(failed, "lineno", None) or above + 1, max(1, len(raw.splitlines())))
     column = max(0, (getattr(failed, "offset", None) or 1) - 1)
@@ -95,8 +95,8 @@ def _lines_above(body: str, raw: str) -> int:
     return above + len(body[: len(body) - len(body.lstrip("\n"))])
 
 
-def _refuse_magics(tree: ast.Module, source: Source) -> None:
-    for call, name, shown in _magics(tree):
+def _refusemagics(tree: ast.Module, source: Source) -> None:
+    for call, name, shown in magics(tree):
         cure = _CURES.get(name, _CURE)
         message = f"{shown} works in the notebook only: {cure}"
         raise shown_at(
@@ -104,7 +104,7 @@ def _refuse_magics(tree: ast.Module, source: Source) -> None:
         )
 
 
-def _magics(tree: ast.Module) -> Iterator[tuple[ast.Call, str, str]]:
+def magics(tree: ast.Module) -> Iterator[tuple[ast.Call, str, str]]:
     """Calls that IPython's ``%magic``, ``%%magic`` and ``name?`` were translated to."""
     for node in ast.walk(tree):
         match node:

@@ -128,6 +128,11 @@ class Session:
         return " ".join(found) if found else None
 
     @property
+    def busy(self) -> bool:
+        """Whether a cell runs."""
+        return bool(self._running)
+
+    @property
     def colors(self) -> bool:
         return str(self.shell.colors).lower() != "nocolor"
 

@@ -135,6 +135,10 @@ class RemoteMagic:
             raise error  # from here: IPython keeps the frames of the last error, and they what they hold
         return value
 
+    def check(self, options: str) -> None:
+        """Raise UsageError where that is no line of options."""
+        self._given(options)
+
     def _given(self, line: str) -> _Given:
         found = parsed(self.remote, line, _USAGE)
         into, on = unquoted(found.into), unquoted(found.on)
