@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from shoal_kernelext.stock import Stock
+
 _OUTPUT = re.compile(r"_\d+|_{1,3}|_oh|Out|_dh|_ih|_i+|_i\d+|In")
 """Names that IPython gives to what cells show and to their code."""
 _FRAMES = 50
 
 
-def roots(shell: Any, kept: Any) -> Iterator[tuple[str, Any]]:
+def roots(shell: Any, kept: Any, stock: Stock) -> Iterator[tuple[str, Any]]:
     """What people call each, and its value. `kept` is what `_` keeps of what was shown last."""
     hidden = shell.user_ns_hidden
     for name, value in list(shell.user_ns.items()):
@@ -28,6 +30,8 @@ def roots(shell: Any, kept: Any) -> Iterator[tuple[str, Any]]:
         value = shell.user_ns.get(name)
         if value is not None and id(value) not in numbers:
             yield name, value
+    for value in stock.held():
+        yield "what remote cells were sent of a variable, while it is the same", value
     yield from _of_error(getattr(sys, "last_value", None), shell)
 
 

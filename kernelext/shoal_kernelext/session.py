@@ -88,7 +88,7 @@ class Session:
         for showing, method in ((self.shell.displayhook, "start_displayhook"), (self.shell.display_pub, "publish")):
             self._before(showing, method, self.output.flush)  # what workers printed until then comes first
         self._undo.append(self.shown.open())
-        self._undo.append(holders.add_roots(lambda: roots(self.shell, self.shown.kept)))
+        self._undo.append(holders.add_roots(lambda: roots(self.shell, self.shown.kept, self.stock)))
         self._undo.append(cluster.on_change(self._cluster_changed))
         self._undo.append(lambda: self._stop_output())
         self._cluster_changed(cluster.current())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from shoal import current
@@ -40,6 +40,12 @@ class Stock:
         (parcel,) = fetch([ref], writable=False)
         self._entries[id(value)] = _Entry(current.peek(), ref, parcel)
         return ref
+
+    def held(self) -> Iterator[Any]:
+        """The refs, and the memory of their values that is looked at."""
+        for entry in list(self._entries.values()):
+            yield entry.ref
+            yield from (entry.parcel.stream, *entry.parcel.buffers)
 
     def sweep(self, values: Iterable[Any]) -> None:
         """Forget all but `values`."""
