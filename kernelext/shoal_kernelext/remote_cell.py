@@ -161,15 +161,17 @@ class _Taken:
 
 def _taken(request: Request, site: Site, absent: dict[str, str]) -> Iterator[_Taken]:
     """Fill the namespace with the captured objects; those that cannot be opened become `absent`."""
-    parcels = received(request.values, writable=True)
-    pristine = iter(received(request.values, writable=False))
-    for captured, parcel in zip(request.values, parcels, strict=True):
-        original = next(pristine)
-        if captured.facts is not None:
-            value = parcel
-            site.namespace.update(dict.fromkeys(captured.names, value))
-            yield _kept_before(captured, value, original, site)
-            continue
+    kept = tuple(captured for captured in request.values if captured.facts is not None)
+    # the other copy may be written to as well: a pickle tells whether its buffers may
+    for captured, value, other in zip(
+        kept, received(kept, writable=True), received(kept, writable=True), strict=True
+    ):
+        site.namespace.update(dict.fromkeys(captured.names, value))
+        yield _kept_before(captured, value, other, site)
+    sent = tuple(captured for captured in request.values if captured.facts is None)
+    for captured, parcel, original in zip(
+        sent, received(sent, writable=True), received(sent, writable=False), strict=True
+    ):
         try:
             value = parcel.opened(site)
         except Exception as error:

@@ -86,7 +86,9 @@ area(1)""")
 def test_in_a_remote_cell_a_kept_name_means_its_value(kernel: Kernel) -> None:
     kernel.run("%%remote --keep\ntable = np.arange(100_000); few = [1]; five = 5")
     kernel.run("def last(): return int(table[-1])")
-    assert kernel.value("%remote last() + five, few") == "(100004, [1])"
+    kernel.run("%%remote --keep\nsmall = np.arange(3)")
+    assert kernel.value("%remote last() + five, few, int(small.sum())") == "(100004, [1], 3)"
+    assert kernel.value("[isinstance(kept, shoal.ObjectRef) for kept in (table, few, five, small)]") == str([True] * 4)
     kernel.run("%%remote\nother = table\nown = 5\npair = (few, 0)\ntable[0] = 7")
     assert kernel.value("isinstance(other, np.ndarray), own, pair") == "(True, 5, ([1], 0))"
     assert kernel.value("table is other and int(table[0])") == "7"
