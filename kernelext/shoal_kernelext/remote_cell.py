@@ -107,8 +107,11 @@ def ran(request: Request) -> Iterator[Ran]:
     """Run a cell as the main module, which it still is inside. KeyboardInterrupt passes through."""
     main = ModuleType("__main__")
     run = opened(request, main)
-    with running(request, main, run):
-        yield run
+    try:
+        with running(request, main, run):
+            yield run
+    finally:
+        run.error = None  # whose traceback leads to the frames that hold the run, and all of the cell
     _let_go(run.namespace, request.values)
 
 

@@ -48,8 +48,8 @@ class Transcript:
         self._colors = colors
         self._begun: dict[tuple[str, str, str], str] = {}
         """Lines without an end, where there are several voices: by voice, task and stream."""
-        self._ragged: set[str] = set()
-        """Streams where what is shown ends within a line."""
+        self._ragged: dict[str, str] = {}
+        """By stream where what is shown ends within a line, that line: what one voice alone has begun."""
         self._lines: dict[str, int] = {}
         self._characters: dict[str, int] = {}
         self._full: set[str] = set()
@@ -62,20 +62,23 @@ class Transcript:
     def show(self, name: str, task: str, stream: str, text: str) -> str:
         """What to show of a piece of output; an empty one says that the task's line will have no end."""
         voice, several = self.voices[name], len(self.voices) > 1
+        ended = ""
         if several:
             text = self._whole((name, task, stream), text)
+            if "\r" in self._ragged.get(stream, ""):
+                ended = self._ended(stream)
         shown, rest = self._cut(stream, text)
         if rest:
             voice.left += rest.count("\n")
             voice.tail.extend(line[:_WIDTH] for line in rest[-TAIL * 2 * _WIDTH :].splitlines()[-TAIL:])
         if not shown:
-            return ""
+            return ended
         if several:
             lines = [seen(line) for line in shown[:-1].split("\n")]
-            before = "\n" if stream in self._ragged else ""
-            self._ragged.discard(stream)
-            return before + "".join(f"{self._name(voice)}{line}\n" for line in lines)
-        (self._ragged.discard if shown.endswith("\n") else self._ragged.add)(stream)
+            return ended + self._ended(stream) + "".join(f"{self._name(voice)}{line}\n" for line in lines)
+        line = (self._ragged.pop(stream, "") + shown).rpartition("\n")[2]
+        if line:
+            self._ragged[stream] = f"\r{seen(line)}" if "\r" in line else line
         return shown
 
     @property
@@ -87,6 +90,13 @@ class Transcript:
     def left(self) -> int:
         """Lines that were not shown."""
         return sum(voice.left for voice in self.voices.values())
+
+    def _ended(self, stream: str) -> str:
+        """What ends the line that is shown and has no end; a bar is wiped out, for it stands elsewhere from now on."""
+        line = self._ragged.pop(stream, "")
+        if "\r" in line:
+            return f"\r{' ' * len(line)}\r"
+        return "\n" * bool(line)
 
     def _name(self, voice: Voice) -> str:
         if not self._limits.names or voice.name.startswith(self._own):

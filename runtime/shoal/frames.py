@@ -11,7 +11,7 @@ import pickle
 import reprlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
@@ -162,7 +162,7 @@ def opened(blob: bytes) -> tuple[bytes | None, list[Row]]:
     return inner, rows
 
 
-def rebuilt(rows: list[Row], main: Mapping[str, Any]) -> TracebackType | None:
+def rebuilt(rows: list[Row], main: dict[str, Any]) -> TracebackType | None:
     """A traceback of frames that have these names and values; `main` are the names of the main module."""
     tb = None
     for row in reversed(rows):
@@ -170,10 +170,10 @@ def rebuilt(rows: list[Row], main: Mapping[str, Any]) -> TracebackType | None:
     return tb
 
 
-def _frame(row: Row, main: Mapping[str, Any]) -> FrameType:
+def _frame(row: Row, main: dict[str, Any]) -> FrameType:
     """A real one: a debugger takes no other."""
     module = sys.modules.get(row.module)
-    names = dict(main) if module is None or row.module == "__main__" else module.__dict__
+    names = main if module is None or row.module == "__main__" else module.__dict__  # no copy: it would hold them
     variables = dict(row.variables)
     found: list[FrameType] = []
     variables["__frame__"] = lambda: found.append(sys._getframe(1))

@@ -52,6 +52,16 @@ def test_bars_of_several_tasks_stand_apart_until_they_end() -> None:
     assert made.bars == [("g", " 4%")]
 
 
+def test_a_bar_that_one_task_began_alone_is_wiped_out_when_another_comes() -> None:
+    made = Transcript("In[1]", Limits(), colors=False)
+    made.meet("f")
+    assert made.show("f", "t", "stderr", "\r 1%") == "\r 1%"
+    made.meet("g")
+    assert made.show("g", "u", "stderr", "\r 1%") == "\r    \r"
+    assert made.show("f", "t", "stderr", "\r 2%") == ""
+    assert [line for _, line in made.bars] == [" 1%", " 2%"]
+
+
 def test_of_a_flood_the_first_lines_and_the_latest_are_shown() -> None:
     lines = [f"line {i}\n" for i in range(100)]
     shown, made = said([("f", "".join(lines[:30])), ("f", "".join(lines[30:]))], Limits(lines=50))
