@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.serial import pack
+from shoal_kernelext.parcel import Parcel, Site
 from shoal_widgets.contents import Contents, contents
 
 
@@ -37,6 +38,11 @@ class Model:
 )
 def test_it_tells_type_and_shape(value: Any, kind: str, shape: str) -> None:
     assert contents(pack(value).stream)[:2] == (kind, shape)
+
+
+def test_what_a_remote_cell_is_sent_is_told_as_what_it_is() -> None:
+    sent = Parcel.packed(np.zeros((1000, 300)), "x", Site({}))
+    assert contents(pack(sent).stream)[:2] == ("ndarray float64", "1,000 × 300")
 
 
 def test_it_shows_how_a_value_begins() -> None:

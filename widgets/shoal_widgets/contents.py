@@ -100,6 +100,8 @@ def _told(value: Any) -> Contents:
     if array is not None:
         return Contents(f"ndarray {array[0]}", _times(array[1]))
     name = value.name.rpartition(".")[2]
+    if name == "Parcel" and value.module.startswith("shoal") and value.args and isinstance(value.args[0], bytes):
+        return contents(value.args[0])  # what a remote cell was sent: a pickled value within another
     if value.module.partition(".")[0] == "pandas" and name in ("DataFrame", "Series"):
         return Contents(name, _times(_labels(value)))
     if name in ("_reconstruct", "_rebuild", "__reduce_ex__", "_reconstructor") and value.args:
