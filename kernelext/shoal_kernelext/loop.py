@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ast
 import itertools
+import operator
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from shoal import api, cluster
@@ -62,6 +63,32 @@ def clause(text: str) -> Clause | None:
     return None
 
 
+def counted_items(node: ast.expr, evaluated: Callable[[ast.expr], Any]) -> tuple[Any, int | None]:
+    """What is iterated over, and how many items it has; None where it does not say.
+
+    ``enumerate(rows)`` and its like have no length, but what they are called with may.
+    """
+    match node:
+        case ast.Call(ast.Name("enumerate" | "zip" | "map" | "reversed"), args, keywords) if not any(
+            isinstance(arg, ast.Starred) for arg in args
+        ) and all(keyword.arg for keyword in keywords):
+            function = evaluated(node.func)
+            if function in (enumerate, zip, map, reversed):
+                values = [evaluated(arg) for arg in args]
+                named = {str(keyword.arg): evaluated(keyword.value) for keyword in keywords}
+                longest = {enumerate: values[:1], reversed: values[:1], map: values[1:]}.get(function, values)
+                lengths = [_length(value) for value in longest]
+                known = [length for length in lengths if length is not None]
+                return function(*values, **named), min(known) if known and len(known) == len(lengths) else None
+    iterable = evaluated(node)
+    return iterable, _length(iterable)
+
+
+def _length(iterable: Any) -> int | None:
+    length = operator.length_hint(iterable, -1)
+    return length if length >= 0 else None
+
+
 class Loop:
     """One cell as the body of a loop; run anew for the holes of its list.
 
@@ -96,17 +123,15 @@ class Loop:
 
     def begin(self) -> LoopList:
         """Look at the iterable; the empty list that `LoopList.retry` fills."""
-        head = ast.Expression(self._clause.iterable)
         try:
-            iterable = eval(compile(head, self._source.filename, "eval"), self._session.shell.user_ns)
+            iterable, self._total = counted_items(self._clause.iterable, self._evaluated)
             self._rest = iter(iterable)
         except Exception as error:
             raise self.of_the_head(error)  # noqa: B904  # it is that very error
-        try:
-            self._total = len(iterable)
-        except TypeError:
-            self._total = None
         return LoopList(self.run)
+
+    def _evaluated(self, node: ast.expr) -> Any:
+        return eval(compile(ast.Expression(node), self._source.filename, "eval"), self._session.shell.user_ns)
 
     def of_the_head(self, error: BaseException) -> BaseException:
         """An error of the iterable, to be shown without our frames."""

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 _SHOWN = 10
 """Values shown of a long list."""
 _TOLD = 5
-"""Failed items that the error lists one by one, with the frames of the first."""
+"""Failed items that the error lists one by one."""
+_KINDS = 3
+"""Places of failure whose frames it shows."""
 
 
 @dataclass
@@ -105,13 +107,14 @@ def failed_items(failed: dict[int, BaseException], total: int, name: str) -> Ite
 
 
 def lines_of(error: ItemsFailedError) -> list[str]:
-    """What is shown of it: the frames of the first exception of each kind, then the list."""
+    """What is shown of it: the frames of the first item that failed in each place, then the list."""
     lines: list[str] = []
-    seen: set[str] = set()
+    seen: set[tuple[str, ...]] = set()
     for place, one in error.failed.items():
         frames = _frames(one)
-        if frames and len(seen) < 3 and "\n".join(frames) not in seen:
-            seen.add("\n".join(frames))
+        where = (type(one).__name__, *(line for line in frames if "-> " in line))
+        if frames and len(seen) < _KINDS and where not in seen:
+            seen.add(where)
             lines += [*([""] if lines else []), f"Item {place}:", *frames]
     first, *rest = str(error).split("\n")
     return [*lines, "", f"\x1b[31m{type(error).__name__}\x1b[0m: {first}", *rest]

@@ -69,6 +69,7 @@ def statements(draw: st.DrawFn, depth: int = 2) -> str:
         f"{name}, *{other} = {expression}, 1", f"{name}[0] = {expression}", f"{name}: int = {expression}",
         f"k.v = {expression}", f"K.made.append({expression})", f"import json as {name}", expression,
         f"assert {expression}", f"{name} = {other} = {expression}", f"from math import floor as {name}",
+        "from string import *", f"{name} = digits", f"del {name}, {other}", f"{name} @= {expression}",
     ]  # fmt: skip
     if depth == 0 or draw(st.booleans()):
         return draw(st.sampled_from(simple))
@@ -77,6 +78,11 @@ def statements(draw: st.DrawFn, depth: int = 2) -> str:
     compound = [
         f"if {expression}:\n{body}else:\n{rest}",
         f"for {name} in [{expression}]:\n{body}",
+        f"for {name}, *{other} in [{expression}, (1, 2)]:\n{body}else:\n    {other} = {name}\n",
+        f"for k.v in [{expression}]:\n{body}",
+        f"while {name} != 9:\n    {name} = 9\n{body}",
+        f"def {function}(x=0):\n    {name} = [x]\n    def inner(n):\n        nonlocal {name}\n"
+        f"        {name} = [*{name}, n]\n        return {name}\n    inner({expression})\n    return inner(2)\n",
         f"try:\n{body}except Exception as {name}:\n{rest}",
         f"try:\n{body}except TypeError:\n{rest}finally:\n    {other} = 7\n",
         f"def {function}({name}=0):\n    global {other}\n    {other} = {name}\n    return {name}\n"

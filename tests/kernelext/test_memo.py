@@ -31,7 +31,7 @@ MARK = "\nopen(f'{folder}/{time.monotonic_ns()}', 'w').close()\n"
 
 
 def remembered(cell: Cell) -> bool:
-    return "shoal: remembered from" in cell.text("stderr")
+    return "shoal: remembered from" in cell.text("stdout")
 
 
 def test_the_second_time_all_is_there_at_once(kernel: Kernel, times: str) -> None:
@@ -45,7 +45,7 @@ def test_the_second_time_all_is_there_at_once(kernel: Kernel, times: str) -> Non
     second = kernel.run("# not the same text\n".join([code[:15] + "\n", code[15:]]))
     assert not remembered(first) and remembered(second) and kernel.value(times) == "1"
     for cell in (first, second):
-        assert cell.text("stdout") == "counting\n"
+        assert cell.text("stdout").startswith("counting\n")
         assert cell.first("display_data")["data"]["text/plain"] == "'seen'"
         assert cell.first("execute_result")["data"]["text/plain"] == "12"
     assert kernel.value("rows, total, int(grid.sum()), grid.flags.writeable") == "([1, 2, 3], 12, 100000, True)"

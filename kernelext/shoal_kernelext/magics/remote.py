@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keyword
 import re
-import sys
 import time
 from typing import Any, NamedTuple
 
@@ -209,7 +208,7 @@ class RemoteMagic:
             memo.replay(found, session.cell, session.output.take)
             session.output.flush()
             came = launcher.finish(found.result, launch.sent)
-            print(f"shoal: {found}", file=sys.stderr)
+            print(f"shoal: {found}")
             return came
         if given.bg or not fetch:
             session.views.open(session.cell)
