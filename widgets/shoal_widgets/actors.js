@@ -26,10 +26,12 @@ function render({ model, el }) {
       { title: "CPU", text: (actor) => (actor.where ? `${Math.round(actor.cpu)} %` : "") },
       { title: "restarts", text: (actor) => (actor.restarts ? count(actor.restarts) : "") },
       {
-        title: "",
+        title: "end it",
+        silent: true,
         draw(cell, actor) {
           if (!cell.firstChild) cell.append(killButton(model, () => cell.dataset.id, `Kill ${actor.label}`));
           cell.dataset.id = actor.id;
+          cell.firstChild.setAttribute("aria-label", `Kill ${actor.label}`);
           cell.firstChild.hidden = !actor.alive;
         },
       },
@@ -69,7 +71,7 @@ function render({ model, el }) {
   );
   el.append(
     headline,
-    element("div", { class: "shoal-wide", tabindex: "0", role: "region", "aria-label": "Actors" }, actors.node),
+    element("div", { class: "shoal-wide", tabindex: "0", role: "region", "aria-label": "All actors" }, actors.node),
     more,
     detail,
   );

@@ -21,9 +21,9 @@ from .words import escape
 if TYPE_CHECKING:
     from .stage import Set
 
-EVERY = 0.15
+EVERY = 0.2
 """Seconds between pictures, at least."""
-SHARE = 0.05
+SHARE = 0.03
 """Part of a core that the views of one cell may take from the notebook's own work."""
 RECORD_EVERY = 2.0
 UNSEEN_EVERY = 15.0

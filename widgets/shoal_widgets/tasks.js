@@ -15,6 +15,9 @@ function some(number) {
 // Durations on one scale for all functions, a power of ten a step: a line from 5 to 95 %, a box
 // for the middle half, a tick at the median.
 function spreadMark(cell, spread, [low, high]) {
+  const said = spread ? `${spread} ${low} ${high}` : "";
+  if (cell.dataset.said === said) return;
+  cell.dataset.said = said;
   if (!cell.firstChild) {
     const mark = element("span", { class: "shoal-spread", role: "img" });
     for (const part of ["range", "middle", "median"]) mark.append(element("span", { class: part }));
@@ -143,6 +146,7 @@ function render({ model, el }) {
   const asked = () => model.get("state").want ?? {};
 
   let scale = [-3, 0];
+  let listing = 0;
   const column = (part) => ({
     title: GROUPS[part][0],
     text: (kind) => some(kind.counts[part]),
@@ -154,7 +158,8 @@ function render({ model, el }) {
       { title: "function", text: (kind) => kind.name },
       { title: "cell", text: (kind) => kind.cell, left: true },
       {
-        title: "",
+        title: "how they stand",
+        silent: true,
         draw(cell, kind) {
           if (!bars.has(cell)) {
             bars.set(cell, shareBar());
@@ -242,7 +247,9 @@ function render({ model, el }) {
     write(chosen, kind ? `${kind[1]} ✕` : "");
     if (choice.value !== (group ?? "")) choice.value = group ?? "";
     list.hidden = !isListed;
-    tasks.show(state.rows, task);
+    // Two hundred new lines are a frame's work of their own.
+    cancelAnimationFrame(listing);
+    listing = requestAnimationFrame(() => tasks.show(state.rows, task));
     const whole = state.rows.length < 200;
     write(
       note,
@@ -263,6 +270,7 @@ function render({ model, el }) {
   return () => {
     clearInterval(ticking);
     clearTimeout(typing);
+    cancelAnimationFrame(listing);
     model.off("change:state", show);
   };
 }

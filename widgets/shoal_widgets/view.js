@@ -66,18 +66,20 @@ function write(node, text) {
 }
 
 // A table whose lines stay the same nodes from state to state, so that focus, selection and hover
-// stay too. A column: {title, text(item), left, tone(item), draw(td, item)}; the first is a button
-// where `pick` is given.
+// stay too; lines that go are used again for those that come. A column: {title, text(item), left,
+// tone(item), draw(td, item)}; the first is a button where `pick` is given.
 function grid(columns, { key, pick, label }) {
   const head = element("tr");
-  for (const { title, left } of columns)
-    head.append(element("th", { scope: "col", ...(left ? { "data-text": "" } : {}) }, title));
+  for (const { title, left, silent } of columns) {
+    const said = silent ? element("span", { class: "shoal-said" }, title) : title;
+    head.append(element("th", { scope: "col", ...(left ? { "data-text": "" } : {}) }, said));
+  }
   const body = element("tbody");
   const node = element("table", label ? { "aria-label": label } : {}, element("thead", {}, head), body);
   let lines = new Map();
 
-  function make(item) {
-    const line = { row: element("tr"), item };
+  function make() {
+    const line = { row: element("tr"), texts: [], tones: [], chosen: null };
     line.cells = columns.map(({ left }, i) => {
       const cell = element("td", left ? { "data-text": "" } : {});
       line.row.append(cell);
@@ -89,28 +91,42 @@ function grid(columns, { key, pick, label }) {
     return line;
   }
 
+  function fill(line, item, isChosen) {
+    line.item = item;
+    columns.forEach(({ text, tone, draw }, i) => {
+      const cell = line.cells[i];
+      if (draw) draw(cell, item);
+      else {
+        const now = text(item);
+        if (line.texts[i] !== now) cell.textContent = line.texts[i] = now;
+      }
+      const colour = tone?.(item) ?? "";
+      if (line.tones[i] !== colour) cell.dataset.tone = line.tones[i] = colour;
+    });
+    if (line.chosen === isChosen) return;
+    line.chosen = isChosen;
+    line.row.toggleAttribute("data-chosen", isChosen);
+    if (pick) line.cells[0].setAttribute("aria-pressed", String(isChosen));
+  }
+
   function show(items, chosen) {
+    const names = new Set(items.map(key));
+    const spare = [];
+    for (const [name, line] of lines)
+      if (!names.has(name) && !line.row.contains(document.activeElement)) spare.push(line);
+    spare.reverse();
     const next = new Map();
-    let before = null;
+    let place = body.firstChild;
     for (const item of items) {
       const name = key(item);
-      const line = lines.get(name) ?? make(item);
-      line.item = item;
+      const line = lines.get(name) ?? spare.pop() ?? make();
       next.set(name, line);
-      columns.forEach(({ text, tone, draw }, i) => {
-        const cell = line.cells[i];
-        if (draw) draw(cell, item);
-        else write(cell, text(item));
-        const colour = tone?.(item) ?? "";
-        if ((cell.dataset.tone ?? "") !== colour) cell.dataset.tone = colour;
-      });
-      if (pick) line.cells[0].setAttribute("aria-pressed", String(name === chosen));
-      line.row.toggleAttribute("data-chosen", name === chosen);
-      const place = before ? before.nextSibling : body.firstChild;
-      if (place !== line.row) body.insertBefore(line.row, place);
-      before = line.row;
+      fill(line, item, name === chosen);
+      if (place === line.row) place = place.nextSibling;
+      else body.insertBefore(line.row, place);
     }
-    for (const [name, line] of lines) if (next.get(name) !== line) line.row.remove();
+    const kept = new Set(next.values());
+    for (const line of lines.values()) if (!kept.has(line)) line.row.remove();
     lines = next;
     node.hidden = items.length === 0;
   }
@@ -123,12 +139,16 @@ const SHARES = ["finished", "running", "failed", "cancelled"];
 
 function shareBar() {
   const parts = SHARES.map((part) => element("span", { "data-part": part }));
+  const widths = [];
   const node = element("span", { class: "shoal-shares", "aria-hidden": "true" }, ...parts);
   return {
     node,
     show(counts) {
       const total = Object.values(counts).reduce((sum, each) => sum + each, 0) || 1;
-      SHARES.forEach((part, i) => (parts[i].style.width = `${(100 * counts[part]) / total}%`));
+      SHARES.forEach((part, i) => {
+        const width = `${((100 * counts[part]) / total).toFixed(2)}%`;
+        if (widths[i] !== width) parts[i].style.width = widths[i] = width;
+      });
     },
   };
 }
