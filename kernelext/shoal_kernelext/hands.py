@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from shoal.cluster import Cluster
-from shoal.engines.facts import facts
-from shoal.reasons import explained
 
 
 class ClusterHands:
     """Those of one cluster, from any thread. Ids are in hexadecimal."""
 
     def __init__(self, here: Cluster) -> None:
+        self._here = here
         self._engine = here.engine
 
     def ask(self, what: str, *args: Any) -> Any:
@@ -21,7 +20,7 @@ class ClusterHands:
 
     def why(self, task: str) -> str:
         """Why a task has not begun, in words."""
-        return str(explained(facts(self._engine, bytes.fromhex(task)), notebook=True))
+        return str(self._here.why(bytes.fromhex(task)))
 
     def cancel(self, task: str) -> None:
         """Cancel a task and what it has launched, as `shoal.cancel` does."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.hub.holders import process
 from shoal.hub.memory import size_of
+from shoal.hub.recorder import Row
 from shoal.ids import task_of
 from shoal.scheduler.resources import amounts
 from shoal.scheduler.tables import Object
@@ -92,11 +93,12 @@ class Closeups:
             if bytes_in_store and record is not None:
                 held[self._holder(record)] += bytes_in_store
                 sized.append((bytes_in_store, object_id))
+        rows = {row[0]: row for row in self._hub.recorder.rows()}
         return {
             "held": held,
             "count": len(table),
             "stored": len(sized),
-            "largest": [self._object(table[i], i, n) for n, i in heapq.nlargest(LARGEST, sized)],
+            "largest": [self._object(table[i], i, n, rows) for n, i in heapq.nlargest(LARGEST, sized)],
         }
 
     def _holder(self, record: Object) -> str:
@@ -107,9 +109,9 @@ class Closeups:
             return "actors"
         return "tasks" if record.holders or record.pins else "other"
 
-    def _object(self, record: Object, object_id: bytes, size: int) -> dict[str, Any]:
+    def _object(self, record: Object, object_id: bytes, size: int, rows: dict[str, Row]) -> dict[str, Any]:
         place = self._hub.values[object_id]
-        row = self._hub.recorder.row(task_of(object_id))
+        row = rows.get(task_of(object_id).hex())
         stream = place[-1]
         return {
             "id": object_id.hex(), "size": size, "where": "disk" if place[0] == "d" else "memory",
