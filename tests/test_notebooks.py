@@ -1,4 +1,4 @@
-"""The tour runs from top to bottom, and finds what it says."""
+"""The notebooks run from top to bottom, and find what they say."""
 
 from __future__ import annotations
 
@@ -9,20 +9,32 @@ import nbformat
 import pytest
 from headless import CellReport, run
 
-TOUR = Path(__file__).parent.parent / "notebooks/01_tour.ipynb"
+FOLDER = Path(__file__).parent.parent / "notebooks"
+TOUR, VIEWS = FOLDER / "01_tour.ipynb", FOLDER / "02_cells_and_views.ipynb"
+Reports = dict[str, CellReport]
+"""What each code cell did, by the cell's id."""
+
+
+def reports_of(notebook: Path) -> Reports:
+    cells = nbformat.read(notebook, as_version=4).cells
+    ids = [cell.id for cell in cells if cell.cell_type == "code"]
+    return dict(zip(ids, run(notebook, lambda report: None), strict=False))
 
 
 @pytest.fixture(scope="module")
-def reports() -> dict[str, CellReport]:
-    """What each code cell of the tour did, by the cell's id."""
-    cells = nbformat.read(TOUR, as_version=4).cells
-    ids = [cell.id for cell in cells if cell.cell_type == "code"]
-    reports = run(TOUR, lambda report: None)
-    return dict(zip(ids, reports, strict=False))
+def tour() -> Reports:
+    return reports_of(TOUR)
+
+
+@pytest.fixture(scope="module")
+def views() -> Reports:
+    return reports_of(VIEWS)
 
 
 @pytest.mark.timeout(300)
-def test_every_cell_runs(reports: dict[str, CellReport]) -> None:
+@pytest.mark.parametrize("name", ["tour", "views"])
+def test_every_cell_runs(name: str, request: pytest.FixtureRequest) -> None:
+    reports: Reports = request.getfixturevalue(name)
     unexpected = {name: report.text for name, report in reports.items() if not report.expected}
     assert unexpected == {}
     assert list(reports)[-1] == "stop"
@@ -49,14 +61,36 @@ def test_every_cell_runs(reports: dict[str, CellReport]) -> None:
         ("timeline", r"\d+\.\d+ s  count"),
     ],
 )
-def test_it_finds(reports: dict[str, CellReport], cell: str, finding: str) -> None:
-    assert re.search(finding, reports[cell].text), reports[cell].text
+def test_the_tour_finds(tour: Reports, cell: str, finding: str) -> None:
+    assert re.search(finding, tour[cell].text), tour[cell].text
 
 
-def test_an_error_shows_the_users_lines_and_not_ours(reports: dict[str, CellReport]) -> None:
-    assert not re.search(r"shoal(_kernelext)?/\w+\.py", reports["error"].text)
+@pytest.mark.parametrize(
+    ("cell", "finding"),
+    [
+        ("loop", r"texts\[3\]: FileNotFoundError"),
+        ("retry-code", "'NORTH', 'SOUTH', 'EAST', 'WEST'"),
+        ("bg-why", r"In\[\d+\]\(\) "),
+        ("bg-get", "42"),
+        ("keep-shown", "ndarray of float64 2,000 × 1,000, 16.0 MB, on the cluster"),
+        ("keep-used", r"\(\(2000, 1000\), True\)"),
+        ("keep-who", "the variable matrix"),
+        ("on-read", r"\['a', 'b', 'c'\]"),
+        ("closure-cell", r"lock +global +lock .*cannot be pickled"),
+        ("tasks", "work In.*40 tasks done"),
+        ("objects", "objects? · .* committed"),
+        ("doctor-cell", "the cluster's hub"),
+    ],
+)
+def test_the_page_on_cells_and_views_finds(views: Reports, cell: str, finding: str) -> None:
+    assert re.search(finding, views[cell].text), views[cell].text
 
 
-def test_the_tour_is_kept_without_outputs() -> None:
-    cells = nbformat.read(TOUR, as_version=4).cells
+def test_an_error_shows_the_users_lines_and_not_ours(tour: Reports) -> None:
+    assert not re.search(r"shoal(_kernelext)?/\w+\.py", tour["error"].text)
+
+
+@pytest.mark.parametrize("notebook", [TOUR, VIEWS])
+def test_notebooks_are_kept_without_outputs(notebook: Path) -> None:
+    cells = nbformat.read(notebook, as_version=4).cells
     assert [cell.id for cell in cells if cell.get("outputs") or cell.get("execution_count")] == []
