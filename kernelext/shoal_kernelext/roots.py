@@ -43,9 +43,11 @@ def _of_error(error: Any, shell: Any) -> Iterator[tuple[str, Any]]:
         tb, depth = error.__traceback__, 0
         while tb is not None and depth < _FRAMES:
             frame = tb.tb_frame
-            if frame.f_locals is not shell.user_ns and frame.f_globals is shell.user_ns:
-                for name, value in list(frame.f_locals.items()):
-                    yield f"{name} in {frame.f_code.co_name}(), where the last error came from", value
+            names = frame.f_locals
+            if names is not shell.user_ns and shell.compile.format_code_name(frame.f_code.co_filename) is not None:
+                where = f"{frame.f_code.co_name}()" if frame.f_code.co_name != "<module>" else "the cell"
+                for name, value in list(names.items()):
+                    yield f"{name} in {where}, where the last error came from", value
             tb, depth = tb.tb_next, depth + 1
         yield "the last error", vars(error)
         error = error.__cause__ or error.__context__
