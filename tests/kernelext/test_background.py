@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,10 @@ def wait_for(path):
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[Kernel]:
+def kernel(at_work: Kernel) -> Kernel:
     """A kernel whose cluster runs."""
-    made = Kernel()
-    made.run("%cluster start -n 2 --oversubscribe\nimport shoal, time, numpy as np")
-    made.run(WAIT)
-    yield made
-    made.close()
+    at_work.run(WAIT)
+    return at_work
 
 
 def test_names_are_refs_at_once_and_the_cell_goes_on(kernel: Kernel, tmp_path: Path) -> None:

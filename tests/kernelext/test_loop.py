@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,9 @@ from .kernels import Kernel
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[Kernel]:
+def kernel(at_work: Kernel) -> Kernel:
     """A kernel whose cluster runs."""
-    made = Kernel()
-    made.run("%cluster start -n 2 --oversubscribe\nimport shoal, time, os, numpy as np")
-    yield made
-    made.close()
+    return at_work
 
 
 def test_the_values_of_the_items_come_in_order(kernel: Kernel) -> None:

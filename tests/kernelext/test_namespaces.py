@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,24 +10,20 @@ from .kernels import Kernel
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[Kernel]:
+def kernel(at_work: Kernel) -> Kernel:
     """A kernel whose cluster runs."""
-    made = Kernel()
-    made.run("%cluster start -n 2 --oversubscribe\nimport shoal, time, os, numpy as np")
-    yield made
-    made.run("%cluster stop")
-    made.close()
+    return at_work
 
 
 def test_what_a_cell_assigns_stays_there_for_the_next(kernel: Kernel) -> None:
     kernel.run("base = 10")
-    cell = kernel.run("%%remote --on lab\nprint('there')\npid = os.getpid()\ntotal = base + 1\nrows = [base]\ntotal")
-    assert cell.text("stdout") == "there\n" and cell.first("execute_result")["data"]["text/plain"] == "11"
-    assert kernel.value("'total' in globals(), 'rows' in globals()") == "(False, False)"
-    kernel.run("%%remote --on lab\nrows.append(total)\ntotal += 1")
-    assert kernel.value("%remote --on lab rows, total, pid == os.getpid()") == "([10, 11], 12, True)"
-    assert kernel.value("%remote --on other 'total' in globals()") == "False"
-    kernel.run("%%remote --on lab --into mine\nrows * 2")
+    cell = kernel.run("%%remote --on lab\nprint('hi')\npid = os.getpid()\ntally = base + 1\nlab_rows = [base]\ntally")
+    assert cell.text("stdout") == "hi\n" and cell.first("execute_result")["data"]["text/plain"] == "11"
+    assert kernel.value("'tally' in globals(), 'lab_rows' in globals()") == "(False, False)"
+    kernel.run("%%remote --on lab\nlab_rows.append(tally)\ntally += 1")
+    assert kernel.value("%remote --on lab lab_rows, tally, pid == os.getpid()") == "([10, 11], 12, True)"
+    assert kernel.value("%remote --on other 'tally' in globals()") == "False"
+    kernel.run("%%remote --on lab --into mine\nlab_rows * 2")
     assert kernel.value("mine") == "[10, 11, 10, 11]"
     actors = "[(a.name, a.state) for a in shoal.util.state.list_actors() if a.name == 'lab']"
     assert kernel.value(f"import shoal.util.state\n{actors}") == "[('lab', 'ALIVE')]"
@@ -60,13 +55,13 @@ def test_a_stopped_cell_leaves_it_alive(kernel: Kernel, how: str) -> None:
         kernel.interrupt()
     kernel.wait(lambda: cell.ended)
     assert cell.first("error")["ename"] == ("CellTimeoutError" if options else "KeyboardInterrupt")
-    assert kernel.value("%remote --on lab held, total") == "(5, 12)"
+    assert kernel.value("%remote --on lab held, tally") == "(5, 12)"
 
 
 def test_one_that_dies_is_made_anew(kernel: Kernel) -> None:
-    cell = kernel.run("%%remote --on frail\nx = 1\nos._exit(3)")
+    cell = kernel.run("%%remote --on frail\nfrail_x = 1\nos._exit(3)")
     assert cell.first("error")["ename"] == "ActorDiedError" and "namespaces.py" not in cell.traceback
-    assert kernel.value("%remote --on frail 'x' in globals()") == "False"
+    assert kernel.value("%remote --on frail 'frail_x' in globals()") == "False"
 
 
 @pytest.mark.parametrize(

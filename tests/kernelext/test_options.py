@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,9 @@ from .kernels import Kernel
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[Kernel]:
+def kernel(at_work: Kernel) -> Kernel:
     """A kernel whose cluster runs."""
-    made = Kernel()
-    made.run("%cluster start -n 2 --oversubscribe\nimport shoal, time, numpy as np")
-    yield made
-    made.close()
+    return at_work
 
 
 @pytest.mark.parametrize(
