@@ -173,6 +173,12 @@ class OutputRouter:
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._sent >= wanted)
 
+    def voices(self, cell: Cell) -> list[tuple[str, int, str]]:
+        """Who printed in a cell, how many lines, and the latest of them."""
+        where = self._cells.get(cell)
+        voices = list(where.transcript.voices.values()) if where is not None else []
+        return [(voice.name, voice.lines, "\n".join(voice.recent)) for voice in voices]
+
     def publish(self, cell: Cell, kind: str, content: dict[str, Any]) -> None:
         """Send a message of our own into a cell, from any thread."""
         self._send(kind, content, cell, ours=True)

@@ -60,7 +60,7 @@ class Session:
         """Its execution count."""
         sink = KernelSink(self.kernel) if self.kernel is not None else TerminalSink()
         self.output = OutputRouter(sink, lambda: self.cell, self.colors)
-        self.views = Views(self.output.publish, cancel_soon, live=self.kernel is not None)
+        self.views = Views(self.output.publish, cancel_soon, self.output.voices, live=self.kernel is not None)
         self._interrupts = Interrupts(self._say, self.kernel)
         self._presses = Presses(self._pressed)
         self.live_views = LiveViews(self.output.publish)

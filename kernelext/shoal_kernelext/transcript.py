@@ -7,6 +7,7 @@ write over each other. Beyond a number of lines only the latest are shown.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ from shoal_kernelext.limits import Limits
 
 TAIL = 5
 """Lines of a flood that are shown of each voice."""
+RECENT = 20
+"""Lines that are remembered of each voice."""
 _WIDTH = 200
 """Characters of them, each."""
 _COLOURS = (36, 35, 32, 33, 34, 31)
@@ -26,6 +29,11 @@ class Voice:
 
     name: str
     colour: int
+    lines: int = 0
+    recent: deque[str] = field(default_factory=lambda: deque(maxlen=RECENT))
+    """The latest of them."""
+    rest: dict[str, str] = field(default_factory=dict)
+    """By stream, a line that has no end yet."""
     left: int = 0
     """Lines that were not shown."""
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
@@ -62,6 +70,7 @@ class Transcript:
     def show(self, name: str, task: str, stream: str, text: str) -> str:
         """What to show of a piece of output; an empty one says that the task's line will have no end."""
         voice, several = self.voices[name], len(self.voices) > 1
+        self._remember(voice, stream, text)
         ended = ""
         if several:
             text = self._whole((name, task, stream), text)
@@ -70,7 +79,7 @@ class Transcript:
         shown, rest = self._cut(stream, text)
         if rest:
             voice.left += rest.count("\n")
-            voice.tail.extend(line[:_WIDTH] for line in rest[-TAIL * 2 * _WIDTH :].splitlines()[-TAIL:])
+            voice.tail.extend(uncoloured(line)[:_WIDTH] for line in rest[-TAIL * 2 * _WIDTH :].splitlines()[-TAIL:])
         if not shown:
             return ended
         if several:
@@ -80,6 +89,14 @@ class Transcript:
         if line:
             self._ragged[stream] = f"\r{seen(line)}" if "\r" in line else line
         return shown
+
+    def _remember(self, voice: Voice, stream: str, text: str) -> None:
+        voice.lines += text.count("\n")
+        room = RECENT * _WIDTH
+        begun = voice.rest.get(stream, "") if len(text) < room else ""
+        *whole, rest = (begun + text[-room:]).split("\n")
+        voice.rest[stream] = rest[-room:]
+        voice.recent.extend(uncoloured(seen(line))[:_WIDTH] for line in whole[-RECENT:])
 
     @property
     def bars(self) -> list[tuple[str, str]]:
@@ -128,6 +145,11 @@ class Transcript:
         head = text[:room].split("\n", self._limits.lines - self._lines.get(stream, 0))[:-1]
         shown = "".join(line + "\n" for line in head)
         return shown, text[len(shown) :]
+
+
+def uncoloured(line: str) -> str:
+    """Without sequences of ANSI."""
+    return re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", line) if "\x1b" in line else line
 
 
 def seen(line: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,7 @@ class Views:
     Args:
         publish: ``publish(cell, msg_type, content)`` sends a message into a cell, from any thread.
         cancel: ``cancel(cell)`` has the cell's work cancelled and does not wait for it.
+        printed: who printed in a cell, how many lines, and the latest of them.
         live: whether there is a front end that shows them; there are no views where there is none.
     """
 
@@ -50,11 +51,13 @@ class Views:
         self,
         publish: Callable[[Cell, str, dict[str, Any]], None],
         cancel: Callable[[Cell], object],
+        printed: Callable[[Cell], Iterable[tuple[str, int, str]]] = lambda cell: (),
         *,
         live: bool = True,
     ) -> None:
         self._publish = publish
         self._cancel = cancel
+        self._printed = printed
         self._views: dict[Cell, CellView] = {}
         self._watched: dict[Cell, _Watched] = {}
         self._changed = threading.Condition()
@@ -136,6 +139,7 @@ class Views:
             partial(self._publish, at or cell),
             self._cancel,
             items=items,
+            printed=partial(self._printed, cell),
             patience=patience,
             on_close=partial(self._forget, at or cell),
         )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shoal_kernelext.archive import OVERHEAD, Archive
 from shoal_kernelext.aside import aside
 from shoal_kernelext.limits import Limits
-from shoal_kernelext.transcript import TAIL, Transcript
+from shoal_kernelext.transcript import RECENT, TAIL, Transcript
 
 
 def said(pieces: list[tuple[str, str]], limits: Limits | None = None, stream: str = "stdout") -> tuple[str, Transcript]:
@@ -70,6 +70,12 @@ def test_of_a_flood_the_first_lines_and_the_latest_are_shown() -> None:
     assert words.startswith("50 more lines were left out here (%output 7 has them)")
     assert words.endswith("\n".join(f"    line {i}" for i in range(100 - TAIL, 100)))
     assert made.show("f", "t", "stderr", "an error\n") == "an error\n"  # it has room of its own
+
+
+def test_the_latest_lines_of_each_voice_are_remembered() -> None:
+    _, made = said([("f", "a\nb"), ("g", "\x1b[31mred\x1b[0m\n"), ("f", "c\n" + "d\n" * 30), ("f", "no end")])
+    f, g = made.voices.values()
+    assert (f.lines, list(f.recent)) == (32, ["d"] * RECENT) and list(g.recent) == ["red"]
 
 
 def test_a_bar_never_fills_a_cell() -> None:

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.feed_rows import FAILED, PENDING_NODE, RUNNING, Counts, TaskRow
-from shoal_widgets.ledger import CellSummary, summarise
+from shoal_widgets.ledger import CellSummary, Printed, summarise
 from shoal_widgets.record import record
 
 from .feeds import CELL, row, state_of, tasks
 
 # What JupyterLab leaves of a notebook that is not trusted, as far as the record uses it.
-KEPT_TAGS = set("details summary div span table thead tbody tr th td img".split())
+KEPT_TAGS = set("details summary div span pre table thead tbody tr th td img".split())
 KEPT_ATTRIBUTES = {"style", "alt", "src"}
 MARK = "data-shoal"
 """Lost there, and of no use there: the live strip finds its record by it."""
@@ -177,3 +177,16 @@ def test_lists_that_do_not_tell_of_all_tasks_say_so() -> None:
     words = Structure(record(partial)["text/html"]).words
     assert "30,000 tasks done" in words
     assert "the last 2 tasks" in words
+
+
+@given(nasty)
+def test_what_several_printed_folds_by_who_did(text: str) -> None:
+    summary = summarise(state_of([row(RUNNING)]), CELL)
+    assert summary is not None
+    voices = (Printed("f pid=1", 1, "one"), Printed("g pid=2", 2000, text))
+    html = record(replace(summary, printed=voices))["text/html"]
+    structure = Structure(html)
+    assert {tag for tag, _ in structure.tags} <= KEPT_TAGS
+    words = "".join(structure.text)
+    assert "f pid=1" in words and "2,000 lines" in words and "printed" in words
+    assert "f pid=1" not in record(replace(summary, printed=voices[:1]))["text/html"]  # it stands in the cell

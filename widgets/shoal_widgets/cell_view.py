@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from time import monotonic, time
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +13,7 @@ from shoal.feed_rows import FeedState
 
 from .items import Items
 from .latest import Latest
-from .ledger import CellSummary, summarise
+from .ledger import CellSummary, Printed, summarise
 from .outputs import Outputs, Publish
 from .record import record
 from .view import Feed
@@ -55,6 +55,7 @@ class CellView:
         publish: sends one message into the cell; see `Publish`.
         cancel: cancels the cell's work; see `Cancel`.
         items: asked in the view's thread how far a loop is, where the cell's work is one.
+        printed: asked likewise who printed in the cell, how many lines, and the latest of them.
         patience: seconds of work before anything is shown; a quicker cell shows its record only,
             once its work is done.
         silence: seconds without a word of the feed after which, once the cell has ended, its
@@ -71,6 +72,7 @@ class CellView:
         cancel: Cancel,
         *,
         items: Callable[[], Items | None] = lambda: None,
+        printed: Callable[[], Iterable[tuple[str, int, str]]] = tuple,
         patience: float = 0.2,
         silence: float = 10.0,
         on_close: Callable[[], None] | None = None,
@@ -79,6 +81,7 @@ class CellView:
         self._cell = cell
         self._panel = _Panel(cell, publish, cancel)
         self._items = items
+        self._printed = printed
         self._patience = patience
         self._silence = silence
         self._on_close = on_close
@@ -143,7 +146,9 @@ class CellView:
                 # The feed may be silent while a long task runs; the clock is not.
                 now = replace(told.state, time=told.state.time + began - told.heard_at)
                 summary = summarise(now, self._cell, summary)
-                summary = summary.of_items(self._items()) if summary is not None else None
+                if summary is not None:
+                    printed = tuple(Printed(*one) for one in self._printed())
+                    summary = replace(summary.of_items(self._items()), printed=printed)
                 first_seen = first_seen or (began if summary else 0.0)
             cost = monotonic() - began
             if self._is_over(told, summary, began):

@@ -50,6 +50,14 @@ class ErrorLine(NamedTuple):
     at: float
 
 
+class Printed(NamedTuple):
+    """Who printed, how many lines, and the latest of them."""
+
+    name: str
+    lines: int
+    latest: str
+
+
 @dataclass(frozen=True, slots=True)
 class CellSummary:
     """What is known of one cell's work at one moment. Immutable; times are seconds.
@@ -73,6 +81,8 @@ class CellSummary:
     """Tasks ended per second of late, while several are in flight."""
     eta: float | None
     """Seconds until all is done at that rate."""
+    printed: tuple[Printed, ...] = ()
+    """Who printed, and what of late."""
     items: Items | None = None
     """Where the work is a loop: rate and eta are told of them then."""
 

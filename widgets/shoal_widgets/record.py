@@ -48,7 +48,7 @@ def _html(summary: CellSummary, closed: bool, mark: str) -> str:
         f"{headline(summary.standing, closed, summary.noun)}{_bar(summary)}"
         f'<span style="color:{palette.MUTED}">&ensp;{tail}</span>'
     )
-    parts = (_timeline(summary), _functions(summary), _workers(summary), _errors(summary))
+    parts = (_timeline(summary), _functions(summary), _workers(summary), _errors(summary), _printed(summary))
     body = "".join(parts) + (_aside(gap(summary)) if gap(summary) else "")
     return (
         f'<details data-shoal="{escape(mark)}" style="font-size:13px;line-height:20px">'
@@ -104,6 +104,20 @@ def _workers(summary: CellSummary) -> str:
     ]
     titles = ("worker", "tasks ended", "time in tasks", *(("runs",) if now else ()))
     return (table(titles, rows) + _more(len(summary.workers), "workers")) if rows else ""
+
+
+def _printed(summary: CellSummary) -> str:
+    """Folded by who printed it, where these are several; the whole of it stands in the cell, as it came."""
+    parts = [
+        f'<details><summary style="cursor:pointer">{escape(one.name)}'
+        f'<span style="color:{palette.MUTED}">&ensp;{one.lines:,} {"line" if one.lines == 1 else "lines"}'
+        f'{", the latest:" if one.latest.count(chr(10)) + 1 < one.lines else ""}</span></summary>'
+        f'<pre style="margin:0 0 4px 16px;font-size:12px;line-height:17px;background:none">{escape(one.latest)}</pre>'
+        "</details>"
+        for one in summary.printed[:MOST_LINES]
+    ]
+    more = _more(len(summary.printed), "others that printed")
+    return f'<div style="margin-top:6px">{_aside("printed")}{"".join(parts)}{more}</div>' if len(parts) > 1 else ""
 
 
 def _errors(summary: CellSummary) -> str:

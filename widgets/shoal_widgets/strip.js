@@ -52,6 +52,26 @@ function tables(state, elapsed) {
   return all;
 }
 
+// What was printed, folded by who printed it. What is unfolded stays so: nothing is made anew.
+function tellPrinted(into, voices) {
+  for (const { name, lines, latest } of voices) {
+    let part = [...into.children].find((child) => child.dataset.name === name);
+    if (!part) {
+      part = element(
+        "details",
+        { "data-name": name },
+        element("summary", {}, `${name} `, element("span", { class: "shoal-lines" })),
+        element("pre", {}),
+      );
+      into.append(part);
+    }
+    const told = `${lines.toLocaleString("en")} ${lines === 1 ? "line" : "lines"}`;
+    part.querySelector(".shoal-lines").textContent = told;
+    const text = part.querySelector("pre");
+    if (text.textContent !== latest) text.textContent = latest;
+  }
+}
+
 function drawTimeline(canvas, state, bars, elapsed) {
   const lanes = state.lanes.slice(0, LANE.most);
   const width = canvas.clientWidth;
@@ -118,7 +138,8 @@ function render({ model, el }) {
   );
   const canvas = element("canvas", { role: "img" });
   const lists = element("div", { class: "shoal-tables" });
-  const body = element("div", { class: "shoal-body", hidden: "" }, canvas, lists);
+  const printed = element("div", { class: "shoal-printed" });
+  const body = element("div", { class: "shoal-body", hidden: "" }, canvas, lists, printed);
   const root = element(
     "section",
     { class: "shoal-cell", "aria-label": "Work of this cell" },
@@ -162,6 +183,7 @@ function render({ model, el }) {
     stop.hidden = !state.active || state.ended;
     canvas.setAttribute("aria-label", `Timeline: ${state.words}`);
     lists.replaceChildren(...tables(state, elapsed()));
+    tellPrinted(printed, state.printed);
     clock.textContent = duration(elapsed());
     draw();
     if (state.ended) settle(model, model.get("state"));

@@ -10,6 +10,7 @@ import traitlets
 
 from .front import reachable, script, style
 from .ledger import CellSummary
+from .record import MOST_LINES
 from .timeline import pack
 from .words import gap, headline, pace, tone
 
@@ -92,5 +93,6 @@ def _state(summary: CellSummary, mark: str, ended: bool) -> dict[str, Any]:
             for line in summary.workers
         ],
         "errors": [line._asdict() for line in summary.errors],
+        "printed": [one._asdict() for one in summary.printed[:MOST_LINES]],
         "lanes": [lane.label for lane in summary.lanes],
     }

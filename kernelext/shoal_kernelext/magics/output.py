@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from shoal_kernelext.errors import UsageError
 from shoal_kernelext.interrupt import counted
 from shoal_kernelext.magics.arguments import argument, arguments, parsed, unquoted
 from shoal_kernelext.session import Session
+from shoal_kernelext.transcript import uncoloured
 
 _USAGE = "%output [CELL] [--of NAME] [--find TEXT] [--last LINES] [--plain] [--save FILE]"
 SHOWN = 1000
@@ -57,7 +57,7 @@ class OutputMagic:
             path.write_text("".join(f"{line}\n" for _, line in lines), encoding="utf-8")
             print(f"{counted(len(lines), 'line')} in {path}")
         elif given.plain:
-            print("".join(f"{_plain(line)}\n" for _, line in lines[-given.last :]), end="")
+            print("".join(f"{uncoloured(line)}\n" for _, line in lines[-given.last :]), end="")
         else:
             display(HTML(_folded(lines, printed.lost, given.last)))  # type: ignore[no-untyped-call]
 
@@ -68,7 +68,7 @@ def _folded(lines: list[tuple[str, str]], lost: int, last: int) -> str:
         voices.setdefault(voice, []).append(line)
     parts = [_line(f"The first {lost:,} lines are kept no more (SHOAL_OUTPUT_KEPT).")] if lost else []
     for voice, said in voices.items():
-        text = "\n".join(map(_plain, said[-last:]))
+        text = "\n".join(map(uncoloured, said[-last:]))
         left = len(said) - last
         more = _line(f"{left:,} lines before these: --last, --find or --save has them") if left > 0 else ""
         parts.append(
@@ -76,11 +76,6 @@ def _folded(lines: list[tuple[str, str]], lost: int, last: int) -> str:
             f' · {counted(len(said), "line")}</summary>{more}<pre style="{_TEXT}">{html.escape(text)}</pre></details>'
         )
     return "".join(parts) or _line("No such lines.")
-
-
-def _plain(line: str) -> str:
-    """Without colours."""
-    return re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", line) if "\x1b" in line else line
 
 
 def _line(text: str) -> str:
