@@ -43,13 +43,13 @@ class CellRef(ObjectRef[Any]):
         self.told = told
 
     def __repr__(self) -> str:
-        return f"<{self.told.name}: {', '.join([*self._known(), self._stands()])}; shoal.get() fetches it>"
+        return f"<{self.told.name}: {', '.join([*self._known(), self._stands()])}; shoal.get() {self._cure()}>"
 
     def _repr_html_(self) -> str:
         known = " &ensp;·&ensp; ".join(html.escape(part) for part in [*self._known(), self._stands()])
         preview = f"<code>{html.escape(self.told.facts.preview)}</code>" if self.told.facts.preview else ""
         parts = [f"<b>{html.escape(self.told.name)}</b>", known, preview]
-        cure = f"<code>shoal.get({html.escape(self.told.name)})</code> fetches it"
+        cure = f"<code>shoal.get({html.escape(self.told.name)})</code> {self._cure()}"
         return (
             f"<div>{' &ensp; '.join(filter(None, parts))}"
             f'<div style="opacity:0.7;font-size:90%">{cure}</div></div>'
@@ -60,6 +60,9 @@ class CellRef(ObjectRef[Any]):
         size = self._size() if told.state == "kept" else None
         parts = [str(told.facts), told.error, "" if size is None else _bytes(size)]
         return [part for part in parts if part]
+
+    def _cure(self) -> str:
+        return {"kept": "fetches it", "failed": "raises it"}.get(self.told.state, "waits for it")
 
     def _stands(self) -> str:
         if self.told.state == "kept":

@@ -88,6 +88,8 @@ class TerminalSink:
             file.flush()
         elif kind == "display_data":
             print(content["data"].get("text/plain", ""), flush=True)
+        elif kind == "error":
+            print("\n".join(content["traceback"]), file=sys.stderr, flush=True)
 
 
 class _Piece(NamedTuple):
