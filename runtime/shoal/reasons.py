@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,11 +108,10 @@ class _Words:
 
     def _running(self, f: Facts) -> str:
         waits = "; it waits there for other values, and its CPU is given to others meanwhile" if f["blocked"] else ""
-        what = "being made" if f["kind"] == "actor" else "running"
-        return (
-            f"{who(f)} is not pending: it has been {what} for {lasting(f['seconds'])} "
-            f"on worker {f['worker']} (pid {f['pid']}){waits}."
-        )
+        where = f"for {lasting(f['seconds'])} on worker {f['worker']} (pid {f['pid']}){waits}"
+        if f["kind"] == "actor":
+            return f"{who(f)} is not there yet: its constructor has been running {where}."
+        return f"{who(f)} is not pending: it has been running {where}."
 
     def _finished(self, f: Facts) -> str:
         took = f"; it took {lasting(f['took'])}" if f.get("took") is not None else ""
@@ -238,14 +238,15 @@ class _Words:
         return f"{who(f)} is pending: its actor is not there yet.\n{_indented(self.inner(f['actor']))}"
 
     def _creating(self, f: Facts) -> str:
-        return f"{who(f)} is pending: it is not made yet, for {self._of_creation(f)}"
+        return f"{who(f)} is pending: {self._of_creation(f)}"
 
     def _restarting(self, f: Facts) -> str:
-        return f"{who(f)} is pending: it is made anew (restart {f['restarted']}), and {self._of_creation(f)}"
+        return f"{who(f)} is pending: it is made anew (restart {f['restarted']}); {self._of_creation(f)}"
 
     def _of_creation(self, f: Facts) -> str:
+        """Why it is not made yet, without its name."""
         told = self.sentence(f["creation"])
-        return "it " + told.partition(": it ")[2] if ": it " in told else told
+        return told.partition(": ")[2] or told
 
     # what helps
 
@@ -284,11 +285,11 @@ class _Words:
         missing = {n: a for n, a in f["needs"].items() if a > f["total"].get(n, 0)}
         known = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "_memory"}
         own = {n: a for n, a in missing.items() if n not in known}
-        parts = [f"{known[n]}={-(-a // 1):g}" for n, a in missing.items() if n in known]
+        parts = [f"{known[n]}={math.ceil(a)}" for n, a in missing.items() if n in known]
         parts += [f"resources={own!r}"] if own else []
         given = ", ".join(parts)
         if self._notebook and set(missing) == {"CPU"}:
-            return f"ask for less, or %cluster scale {-(-missing['CPU'] // 1):g}"
+            return f"ask for less, or %cluster scale {math.ceil(missing['CPU'])}"
         stop = "%cluster stop, then " if self._notebook else ""
         return f"ask for less, or start a larger cluster: {stop}shoal.init({given})"
 

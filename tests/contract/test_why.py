@@ -153,6 +153,43 @@ def test_a_call_before_it_may_hold_one_up(tmp_path: Path) -> None:
 
 
 @needs_time
+def test_a_generator_and_what_it_has_yielded(tmp_path: Path) -> None:
+    @shoal.remote
+    def items(gate: Path) -> Any:
+        yield 1
+        while not gate.exists():
+            time.sleep(0.01)
+        yield 2
+
+    stream = items.remote(tmp_path / "gate")
+    first = next(stream)
+    assert "items() is not pending: it has been running" in until(lambda: shoal.why(stream), "running").text
+    assert "the value of items() is not pending: it is there" in shoal.why(first).text
+    (tmp_path / "gate").touch()
+    assert [shoal.get(ref) for ref in stream] == [2]
+    assert "it has finished" in until(lambda: shoal.why(stream), "finished").text
+
+
+@needs_time
+def test_an_actor_that_is_being_made(tmp_path: Path) -> None:
+    class Slow:
+        def __init__(self, gate: Path) -> None:
+            while not gate.exists():
+                time.sleep(0.01)
+
+        def there(self) -> bool:
+            return True
+
+    actor = shoal.remote(Slow).remote(tmp_path / "gate")
+    until(lambda: shoal.why(actor), "creating")
+    call = actor.there.remote()
+    told = shoal.why(call).text
+    assert told.startswith("Slow.there() is pending: its actor is not there yet.\n  - the actor Slow"), told
+    (tmp_path / "gate").touch()
+    assert shoal.get(call)
+
+
+@needs_time
 def test_groups_and_what_waits_for_them(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     busy = hold.remote(gate)

@@ -64,14 +64,15 @@ class Whys:
         if task is not None and not (record is not None and record.ready):
             return self._task(task, depth)
         row = self._hub.recorder.row(task_of(object_id))
-        if row is not None:
+        if row is not None and row[9] is not None:
             return self._ended(row, record)
         if record is None:
             return {"kind": "value", "name": "", "state": "unknown"}
         state = "lost" if record.gone else "failed" if record.failed else "stored"
         value = self._hub.values.get(object_id)
         return {
-            "kind": "value", "name": record.maker, "state": state, "error": "an error", "said": record.why,
+            "kind": "value", "name": row[1] if row is not None else record.maker, "state": state,
+            "error": "an error", "said": record.why,
             "bytes": size_of(value) if value is not None and value[0] in ("s", "d") else None,
         }  # fmt: skip
 
