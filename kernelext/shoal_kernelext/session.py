@@ -25,6 +25,8 @@ from shoal_kernelext.errors import rendered
 from shoal_kernelext.interrupt import Interrupts, cancel_soon
 from shoal_kernelext.live_views import LiveViews
 from shoal_kernelext.output import KernelSink, OutputRouter, TerminalSink
+from shoal_kernelext.panel import Panel
+from shoal_kernelext.panel_hands import PanelHands
 from shoal_kernelext.presses import Presses
 from shoal_kernelext.report import report, variables
 from shoal_kernelext.restart import leave_for_restart, left_behind
@@ -103,6 +105,11 @@ class Session:
             self._handle("shoal_cancel", lambda usual, stream, ident, message: self._cancel(message))
             self._handle("shoal_view", lambda usual, stream, ident, message: self.live_views.hear(message))
             self._handle("shutdown_request", self._shutdown)
+            hands = PanelHands(self)
+            panel = Panel(self.kernel, hands.state, hands.acts)
+            panel.open()
+            self._undo.append(panel.close)
+            self._handle("comm_msg", panel.control)
             for kind in ("comm_open", "comm_msg", "comm_info_request"):
                 self._listen(kind)
             for left in left_behind(self.kernel):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import side_panel
 from playwright.sync_api import Browser, Locator, Page
 
 ARTEFACTS = Path(__file__).parent.parent / "artefacts"
@@ -53,7 +54,11 @@ class Lab:
         quiet = folder / "settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
         quiet.parent.mkdir(parents=True)
         quiet.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+        # The side panel of this tree, whatever may be installed: JUPYTER_PATH comes first.
+        source = Path(__file__).parent.parent.parent / "kernelext/labextension"
+        side_panel.build(source, folder / "jupyter/labextensions" / side_panel.NAME, "0")
         own = {
+            "JUPYTER_PATH": "jupyter",
             "JUPYTERLAB_SETTINGS_DIR": "settings",
             "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
             "JUPYTER_CONFIG_DIR": "config",

@@ -1,0 +1,160 @@
+"""What the side panel shows of this notebook's cluster and of the others, and what its buttons do."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from shoal import cluster, lifecycle
+from shoal.config import clusters_dir, default_cpus
+from shoal.exceptions import ClusterDiedError, ClusterError, ShoalError
+from shoal.feed_rows import Counts, FeedState
+from shoal_kernelext.restart import left_behind
+
+if TYPE_CHECKING:
+    from shoal_kernelext.session import Session
+
+_LIST_EVERY = 2.0
+"""Seconds between two looks at which clusters run on this machine."""
+
+Given = Mapping[str, Any]
+
+
+def counted(state: FeedState) -> dict[str, Any]:
+    """The numbers of a cluster, as the panel shows them; pure."""
+    sums = Counts(*(sum(column) for column in zip(*state.counts.values(), strict=True))) if state.counts else Counts()
+    return {
+        "running": sums.running,
+        "queued": sums.pending,
+        "done": sums.finished,
+        "failed": sums.failed,
+        "actors": sum(actor.state != "DEAD" for actor in state.actors.values()),
+        "objects": state.store.objects,
+        "used": state.cpus[0],
+        "total": state.cpus[1],
+        "bytes": state.store.used,
+        "capacity": state.store.capacity,
+        "spilled": state.store.spilled,
+    }
+
+
+class PanelHands:
+    """The panel's hands in this notebook; each method is called in a thread of the panel's."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._others: list[dict[str, Any]] = []
+        self._listed_at = float("-inf")
+
+    @property
+    def acts(self) -> dict[str, Callable[[Given], Given | None]]:
+        """By the name that a page gives."""
+        return {"start": self.start, "connect": self.connect, "stop": self.stop, "cancel": self.cancel}
+
+    def state(self) -> dict[str, Any]:
+        """All that is shown now."""
+        here = _here()
+        own = here.name if here is not None else None
+        return {
+            "cluster": self._cluster(here) if here is not None else None,
+            "others": [other for other in self._listed() if other["name"] != own],
+            "views": [],
+            "cpus": default_cpus(),
+        }
+
+    @staticmethod
+    def _cluster(here: cluster.Cluster) -> dict[str, Any]:
+        state = None
+        if here.folder is not None:
+            with contextlib.suppress(ShoalError):  # it has just gone
+                state = here.feed().state
+        return {"name": here.name, "inline": here.folder is None, **counted(state or FeedState())}
+
+    def _listed(self) -> list[dict[str, Any]]:
+        """This user's clusters on this machine, the youngest first."""
+        if monotonic() < self._listed_at + _LIST_EVERY:
+            return self._others
+        self._listed_at = monotonic()
+        left = set(left_behind(self._session.kernel))
+        self._others = [
+            {"name": name, "since": since, "left": name in left}
+            for name in reversed(cluster.running_names())
+            if (since := _since(name)) is not None
+        ]
+        return self._others
+
+    def start(self, given: Given) -> None:
+        cpus, name = given.get("cpus"), str(given.get("name") or "")
+        most = default_cpus()
+        if cpus is not None and not 1 <= cpus <= most:
+            raise ValueError(f"{cpus:g} CPUs make no cluster here: give 1 to {most}")
+        if "/" in name or name.startswith("."):
+            raise ValueError(f"{name} is no name for a cluster: leave out slashes and a dot at the start")
+        self._work_on(lambda: cluster.start(cpus=cpus, name=name or None))
+
+    def connect(self, given: Given) -> None:
+        self._work_on(lambda: cluster.connect_to(str(given["name"])))
+
+    def _work_on(self, get: Callable[[], cluster.Cluster]) -> None:
+        """Have the notebook work on a cluster, unless it has one by now: a cell may have started one."""
+        made = get() if _here() is None else None
+        here = _here()
+        if here is not None:
+            if made is not None:
+                made.close()
+            raise ClusterError(f"this notebook works on the cluster {here.name} already: stop that first")
+        assert made is not None, "there was no cluster, or there is one now"
+        cluster.use(made)
+        self._listed_at = float("-inf")
+
+    def stop(self, given: Given) -> None:
+        here, name = _here(), str(given["name"])
+        if here is not None and here.name == name:
+            self._session.output.flush()
+            if here.folder is not None and here.status()["clients"] == 1:
+                with contextlib.suppress(ClusterDiedError):  # it may be gone before it has answered
+                    here.engine.query("stop")
+            lifecycle.shutdown()
+        else:
+            _stop_other(name)
+        self._listed_at = float("-inf")
+
+    def cancel(self, given: Given) -> None:
+        """Cancel all that this notebook has launched and that is not done."""
+        here = _here()
+        state = here.feed().state if here is not None and here.folder is not None else None
+        if here is None or state is None:
+            return
+        cells = {cell for (cell, _), counts in state.counts.items() if counts.pending + counts.running}
+        for cell in cells:
+            if cell is not None and cell.startswith(f"{self._session.id}/"):
+                here.cancel_cell(cell)
+
+
+def _here() -> cluster.Cluster | None:
+    here = cluster.current()
+    return here if here is not None and here.alive else None
+
+
+def _since(name: str) -> float | None:
+    """When a cluster began, in Unix seconds; None when it has just gone."""
+    try:
+        return (clusters_dir() / name / "hub.sock").stat().st_ctime
+    except OSError:
+        return None
+
+
+def _stop_other(name: str) -> None:
+    """One that nobody uses: it waits for a kernel that restarts, or for somebody to come."""
+    there = cluster.connect_to(name)
+    try:
+        users = there.status()["clients"] - 1
+        if users:
+            used = "another program uses" if users == 1 else f"{users} other programs use"
+            raise ClusterError(f"{used} the cluster {name}: it is stopped there")
+        with contextlib.suppress(ClusterDiedError):
+            there.engine.query("stop")
+    finally:
+        there.close()
