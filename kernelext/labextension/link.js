@@ -86,9 +86,9 @@ class Link {
     this.questions.clear();
   }
 
+  // No longer listen; something can still be said.
   close() {
     this.look(false);
-    this.lose();
     if (!this.kernel.isDisposed) this.kernel.iopubMessage.disconnect(this.take);
   }
 }

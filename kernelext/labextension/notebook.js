@@ -23,7 +23,7 @@ async function loadThere(kernel) {
   return evalue || ename || "It could not be loaded.";
 }
 
-// Show a widget of the notebook's kernel beside the notebook; false where widgets cannot be shown.
+// Show a widget of the notebook's kernel beside the notebook; null where widgets cannot be shown.
 async function showBeside(app, lab, panel, { model, title }, closed) {
   let content;
   try {
@@ -37,9 +37,9 @@ async function showBeside(app, lab, panel, { model, title }, closed) {
   main.title.label = `${title} · ${panel.title.label}`;
   main.title.closable = true;
   main.disposed.connect(closed);
-  // Notebook 7 has room for one document in its middle, and for the rest below it.
-  const inLab = app.name === "JupyterLab";
-  app.shell.add(main, inLab ? "main" : "down", inLab ? { mode: "split-right", ref: panel.id } : {});
+  // Notebook 7, and JupyterLab's mode for one document, have room for that in their middle; the rest is below.
+  const isWide = app.name === "JupyterLab" && app.shell.mode === "multiple-document";
+  app.shell.add(main, isWide ? "main" : "down", isWide ? { mode: "split-right", ref: panel.id } : {});
   app.shell.activateById(main.id);
   const data = { [WIDGET]: { version_major: 2, version_minor: 0, model_id: model } };
   await content.renderModel({ data, metadata: {}, trusted: true, setData() {} });

@@ -28,6 +28,7 @@ function losses({ running, queued, actors, objects }) {
   return told.length > 1 ? `${told.slice(0, -1).join(", ")} and ${told.at(-1)}` : (told[0] ?? "");
 }
 
+const titled = (name) => name[0].toUpperCase() + name.slice(1);
 const age = (since) => Math.max(0, Date.now() / 1000 - since);
 
 // A button for what cannot be undone: pressed, it asks, with a button to do it and one to let it be.
@@ -140,7 +141,7 @@ function clusterPage(hands) {
     const focused = node.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
     list.replaceChildren(...state.others.map(other));
     views.replaceChildren(
-      ...state.views.map(({ name, title }) => button(title, () => hands.open(name, title), { "data-view": name })),
+      ...state.views.map((name) => button(titled(name), () => hands.open(name, titled(name)))),
     );
     if (focused) [...node.querySelectorAll("button")].find((each) => each.getAttribute("aria-label") === focused)?.focus();
     others.hidden = state.others.length === 0;

@@ -9,8 +9,9 @@ function makePlugin(lab) {
       this.app = app;
       this.tracker = tracker;
       this.link = null;
+      this.cluster = null; // the name of the one that is shown
       this.followed = null;
-      this.beside = new Map(); // what is open beside a notebook: its kernel and widget, by model
+      this.beside = new Map(); // what is open beside a notebook: its kernel, cluster and widget, by model
       this.content = content(this.hands());
       this.node.append(this.content.node);
       this.id = "shoal-panel";
@@ -122,11 +123,15 @@ function makePlugin(lab) {
     }
 
     heard(message) {
-      if (message.type === "state") this.content.showCluster(message);
-      else if (message.type === "gone") {
+      if (message.type === "gone") {
         this.link.lose();
         this.seek(this.link);
-      } else if (message.type === "closed") this.closeBeside(message.model);
+        return;
+      }
+      this.cluster = message.cluster?.name;
+      this.content.showCluster(message);
+      for (const [model, shown] of this.beside)
+        if (shown.kernel === this.link.kernel && shown.cluster !== this.cluster) this.closeBeside(model);
     }
 
     // Have the kernel do something; the answer, or null when it went wrong and that was told.
@@ -163,17 +168,20 @@ function makePlugin(lab) {
     }
 
     async open(name, title) {
-      const { notebook, link } = this;
+      const { notebook, link, cluster } = this;
       const answer = await this.ask("open", { name });
       if (!answer) return;
       const { model } = answer;
       const closed = () => {
-        if (this.beside.delete(model)) link.say({ type: "close", model });
+        this.beside.delete(model);
+        link.ask("close", { model });
       };
       const main = await showBeside(this.app, lab, notebook, { model, title }, closed);
-      if (main) this.beside.set(model, { kernel: link.kernel, main });
-      else {
-        link.say({ type: "close", model });
+      if (main) {
+        this.beside.set(model, { kernel: link.kernel, cluster, main });
+        notebook.disposed.connect(() => this.closeBeside(model));
+      } else {
+        closed();
         insertCell(lab, notebook, `%${name}`);
         lab.notebook.NotebookActions.run(notebook.content, notebook.sessionContext);
       }

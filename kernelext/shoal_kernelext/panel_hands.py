@@ -12,12 +12,15 @@ from shoal.config import clusters_dir, default_cpus
 from shoal.exceptions import ClusterDiedError, ClusterError, ShoalError
 from shoal.feed_rows import Counts, FeedState
 from shoal_kernelext.restart import left_behind
+from shoal_widgets.register import NAMES
 
 if TYPE_CHECKING:
     from shoal_kernelext.session import Session
 
 _LIST_EVERY = 2.0
 """Seconds between two looks at which clusters run on this machine."""
+
+DASHBOARD = "dashboard"
 
 Given = Mapping[str, Any]
 
@@ -51,7 +54,10 @@ class PanelHands:
     @property
     def acts(self) -> dict[str, Callable[[Given], Given | None]]:
         """By the name that a page gives."""
-        return {"start": self.start, "connect": self.connect, "stop": self.stop, "cancel": self.cancel}
+        return {
+            "start": self.start, "connect": self.connect, "stop": self.stop, "cancel": self.cancel,
+            "open": self.open, "close": self.close,
+        }  # fmt: skip
 
     def state(self) -> dict[str, Any]:
         """All that is shown now."""
@@ -60,7 +66,7 @@ class PanelHands:
         return {
             "cluster": self._cluster(here) if here is not None else None,
             "others": [other for other in self._listed() if other["name"] != own],
-            "views": [],
+            "views": [*NAMES, DASHBOARD],
             "cpus": default_cpus(),
         }
 
@@ -131,6 +137,16 @@ class PanelHands:
         for cell in cells:
             if cell is not None and cell.startswith(f"{self._session.id}/"):
                 here.cancel_cell(cell)
+
+    def open(self, given: Given) -> Given:
+        """Make a live view, or all in tabs; the page shows it beside the notebook."""
+        here, name = _here(), str(given["name"])
+        if here is None or here.folder is None:
+            raise ClusterError("there is no cluster to look at")
+        return {"model": self._session.live_views.open_beside(NAMES if name == DASHBOARD else (name,), here)}
+
+    def close(self, given: Given) -> None:
+        self._session.live_views.end_beside(str(given["model"]))
 
 
 def _here() -> cluster.Cluster | None:
