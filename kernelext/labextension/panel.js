@@ -172,7 +172,7 @@ function clusterPage(hands) {
     counts.show(cluster);
     write(size, `${amount(cluster.total)} CPU${cluster.total === 1 ? "" : "s"}`);
     fewer.disabled = cluster.total <= 1 || Boolean(state.doing);
-    more.disabled = Boolean(state.doing);
+    more.disabled = cluster.total >= state.cpus || Boolean(state.doing);
     cancel.disabled = !waits;
     stop.first.disabled = Boolean(state.doing);
   }

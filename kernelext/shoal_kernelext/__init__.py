@@ -10,6 +10,7 @@
     loop, loop_list             a cell as the body of a parallel loop, and what it fills
     namespaces                  a cell in a namespace that lasts on the cluster
     memo, fingerprint           what a cell did, remembered by its code and inputs
+    panel, panel_hands          the kernel's end of JupyterLab's side panel
     cell_source, capture, shipment, delivery, stock, cell_ref
                                 its way to a worker and back, in the notebook
     remote_cell, background_cell, loop_items, namespace_actor,

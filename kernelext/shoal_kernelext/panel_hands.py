@@ -11,6 +11,7 @@ from shoal import cluster, lifecycle
 from shoal.config import clusters_dir, default_cpus
 from shoal.exceptions import ClusterDiedError, ClusterError, ShoalError
 from shoal.feed_rows import Counts, FeedState
+from shoal_kernelext.clusters import join
 from shoal_kernelext.restart import left_behind
 from shoal_widgets.register import NAMES
 
@@ -56,7 +57,7 @@ class PanelHands:
         """By the name that a page gives."""
         return {
             "start": self.start, "connect": self.connect, "stop": self.stop, "cancel": self.cancel,
-            "open": self.open, "close": self.close,
+            "scale": self.scale, "open": self.open, "close": self.close,
         }  # fmt: skip
 
     def state(self) -> dict[str, Any]:
@@ -83,7 +84,7 @@ class PanelHands:
         if monotonic() < self._listed_at + _LIST_EVERY:
             return self._others
         self._listed_at = monotonic()
-        left = set(left_behind(self._session.kernel))
+        left = {found.name for found in left_behind(self._session.kernel)}
         self._others = [
             {"name": name, "since": since, "left": name in left}
             for name in reversed(cluster.running_names())
@@ -93,27 +94,36 @@ class PanelHands:
 
     def start(self, given: Given) -> None:
         cpus, name = given.get("cpus"), str(given.get("name") or "")
-        most = default_cpus()
-        if cpus is not None and not 1 <= cpus <= most:
-            raise ValueError(f"{cpus:g} CPUs make no cluster here: give 1 to {most}")
+        _check_cpus(cpus)
         if "/" in name or name.startswith("."):
             raise ValueError(f"{name} is no name for a cluster: leave out slashes and a dot at the start")
-        self._work_on(lambda: cluster.start(cpus=cpus, name=name or None))
-
-    def connect(self, given: Given) -> None:
-        self._work_on(lambda: cluster.connect_to(str(given["name"])))
-
-    def _work_on(self, get: Callable[[], cluster.Cluster]) -> None:
-        """Have the notebook work on a cluster, unless it has one by now: a cell may have started one."""
-        made = get() if _here() is None else None
-        here = _here()
-        if here is not None:
-            if made is not None:
-                made.close()
-            raise ClusterError(f"this notebook works on the cluster {here.name} already: stop that first")
-        assert made is not None, "there was no cluster, or there is one now"
+        self._check_free()
+        made = cluster.start(cpus=cpus, name=name or None)
+        try:
+            self._check_free()  # a cell may have started one meanwhile
+        except ClusterError:
+            made.close()
+            raise
         cluster.use(made)
         self._listed_at = float("-inf")
+
+    def connect(self, given: Given) -> None:
+        self._check_free()
+        join(str(given["name"]), self._session.kernel)
+        self._listed_at = float("-inf")
+
+    @staticmethod
+    def _check_free() -> None:
+        here = _here()
+        if here is not None:
+            raise ClusterError(f"this notebook works on the cluster {here.name} already: stop that first")
+
+    def scale(self, given: Given) -> None:
+        here = _here()
+        if here is None or here.folder is None:
+            raise ClusterError("there is no cluster to scale")
+        _check_cpus(given["cpus"])
+        here.scale(int(given["cpus"]))
 
     def stop(self, given: Given) -> None:
         here, name = _here(), str(given["name"])
@@ -162,15 +172,17 @@ def _since(name: str) -> float | None:
         return None
 
 
+def _check_cpus(cpus: float | None) -> None:
+    most = default_cpus()
+    if cpus is not None and not 1 <= cpus <= most:
+        raise ValueError(f"{cpus:g} CPUs make no cluster here: give 1 to {most}")
+
+
 def _stop_other(name: str) -> None:
     """One that nobody uses: it waits for a kernel that restarts, or for somebody to come."""
-    there = cluster.connect_to(name)
-    try:
-        users = there.status()["clients"] - 1
-        if users:
-            used = "another program uses" if users == 1 else f"{users} other programs use"
-            raise ClusterError(f"{used} the cluster {name}: it is stopped there")
-        with contextlib.suppress(ClusterDiedError):
-            there.engine.query("stop")
-    finally:
-        there.close()
+    users = cluster.ask(name, "status")["clients"]
+    if users:
+        used = "another program uses" if users == 1 else f"{users} other programs use"
+        raise ClusterError(f"{used} the cluster {name}: it is stopped there")
+    with contextlib.suppress(ClusterError):  # it may be gone before it has answered
+        cluster.ask(name, "stop")

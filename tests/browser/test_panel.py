@@ -46,6 +46,7 @@ def test_a_cluster_by_mouse(open_notebook: Open, gates: Gates) -> None:
     beside.get_by_text("1 of 3 tasks done").wait_for()
     notebook.screenshot("panel-light")
     notebook.theme("JupyterLab Dark")
+    notebook.page.locator("#jupyterlab-splash").wait_for(state="detached")
     notebook.screenshot("panel-dark")
     notebook.theme("JupyterLab Light")
     panel.get_by_role("button", name="Insert connect cell").click()

@@ -113,7 +113,11 @@ def test_what_cannot_be_done_is_said_in_words(kernel: Kernel, page: Page) -> Non
     assert "no cluster named 'nowhere'" in page.ask("connect", name="nowhere")["error"]
     assert "no name for a cluster" in page.ask("start", name="../x")["error"]
     assert "no cluster to look at" in page.ask("open", name="tasks")["error"]
+    assert "no cluster to scale" in page.ask("scale", cpus=1)["error"]
     assert "error" not in page.ask("start")
+    assert "give 1 to" in page.ask("scale", cpus=0)["error"]
+    assert "error" not in page.ask("scale", cpus=1)
+    kernel.wait(lambda: page.cluster.get("total") == 1)
     assert "already: stop that first" in page.ask("start")["error"]
     kernel.run("%cluster stop")
 
