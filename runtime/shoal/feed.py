@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shoal.exceptions import ClusterError
-from shoal.feed_rows import KEPT, ActorRow, Counts, FeedState, StoreRow, TaskRow, WorkerRow
+from shoal.feed_rows import KEPT, ActorRow, Counts, FeedState, NodeRow, StoreRow, TaskRow, WorkerRow
 
 Listener = Callable[[FeedState], None]
 
@@ -34,6 +34,7 @@ def merge(state: FeedState | None, batch: dict[str, Any]) -> FeedState:
         actors={row[0]: ActorRow(*row) for row in batch["actors"]},
         store=StoreRow(*batch["store"]),
         cpus=(batch["cpus"][0], batch["cpus"][1]),
+        nodes={row[0]: NodeRow(*row) for row in batch["nodes"]},
     )
 
 

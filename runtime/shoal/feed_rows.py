@@ -5,6 +5,7 @@ On the wire a row is a JSON list in the order of its fields; no pickle travels o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ DONE = frozenset({FINISHED, FAILED})
 
 KEPT = 10_000
 """Rows of tasks that are remembered, the latest: by the cluster, and by whoever follows its feed."""
+NEEDS = 8
+"""As many tasks are named whose values a task needs."""
 
 
 class TaskRow(NamedTuple):
@@ -36,6 +39,8 @@ class TaskRow(NamedTuple):
     ended: float | None
     error: str | None
     """Class name of the error, e.g. ``ValueError`` or ``TaskCancelledError``; None while all is well."""
+    needs: Sequence[str] = ()
+    """The ids of tasks whose values it was given by reference: of the first `NEEDS` that the cluster was told of."""
 
 
 class Counts(NamedTuple):
@@ -65,6 +70,17 @@ class WorkerRow(NamedTuple):
     actor: str | None
     memory: int
     cpu: float
+    node: str = ""
+    """The id of the node it is on."""
+
+
+class NodeRow(NamedTuple):
+    """One node of the cluster, as long as it is alive; `used` are the CPUs that its tasks and actors hold."""
+
+    id: str
+    name: str
+    used: float
+    cpus: float
 
 
 class ActorRow(NamedTuple):
@@ -105,3 +121,4 @@ class FeedState:
     actors: dict[str, ActorRow] = field(default_factory=dict)
     store: StoreRow = StoreRow()
     cpus: tuple[float, float] = (0.0, 0.0)
+    nodes: dict[str, NodeRow] = field(default_factory=dict)

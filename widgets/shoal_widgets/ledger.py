@@ -234,7 +234,7 @@ def _runs(rows: Iterable[TaskRow], by_name: dict[str, Counts], begun: float) -> 
     """
     runs, running = [], []
     for row in rows:
-        _, name, _, state, worker, _, _, _, started, ended, error = row
+        _, name, _, state, worker, _, _, _, started, ended, error, _ = row
         if started is None or worker is None:
             continue
         start = max(0.0, started - begun)

@@ -104,6 +104,6 @@ def image(bars: Sequence[Bar], lanes: Sequence[Lane], span: float, most_lanes: i
     base = height - 4
     parts.append(
         f'<text x="{left}" y="{base}">0</text>'
-        f'<text x="{width - 4}" y="{base}" text-anchor="end">{duration(span)}</text></svg>'
+        f'<text x="{width - 4}" y="{base}" text-anchor="end">{escape(duration(span))}</text></svg>'
     )
     return "data:image/svg+xml;base64," + b64encode("".join(parts).encode()).decode()

@@ -140,7 +140,7 @@ class Lanes:
         """Only what the scheduler has taken: a tell may come after its call has ended."""
         now, recorder = time.time(), self._hub.recorder
         recorder.submitted(
-            c.task, self._hub.kinds[c.kind].name, c.cell, c.actor, c.parent, False, now, c.kind, c.client
+            c.task, self._hub.kinds[c.kind].name, c.cell, c.actor, c.parent, (), now, c.kind, c.client
         )
         recorder.pushed(c.task, c.worker, True, now)
 

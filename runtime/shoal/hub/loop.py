@@ -424,7 +424,7 @@ class Hub:
         around = self.environments[key]  # kept with it: its client may be gone when it runs, or runs again
         spec = self.specs[task] = Spec(payload, slots, key, around, before)
         job = self.job_of(peer, parent)
-        self.recorder.submitted(task, self.kinds[kind].name, cell, actor, parent, bool(deps), time.time(), kind, job)
+        self.recorder.submitted(task, self.kinds[kind].name, cell, actor, parent, deps, time.time(), kind, job)
         where = self.names.of_new(peer, kind, parent)
         env = around[3]
         return ev.Submitted(task, kind, peer.number, job, cell, parent, actor, deps, holds, env, *where, spec.size)

@@ -72,7 +72,7 @@ class Losses:
     def _run_again(self, command: cmd.RunAgain) -> None:
         task = self._hub.scheduler.tasks.get(command.task)
         if task is not None:
-            waits = task.missing > 0
+            waits = task.deps if task.missing else ()
             self._hub.recorder.again(
                 task.id, task.kind.name, task.cell, task.actor, task.parent, waits, time.time(), task.kind.id, task.job
             )

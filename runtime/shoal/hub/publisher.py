@@ -90,7 +90,7 @@ class Publisher:
             if worker is not None:
                 memory, cpu = self._watched[number][1:] if number in self._watched else (0, 0.0)
                 actor = worker.actor.hex() if worker.actor else None
-                workers.append([str(number), process.pid or 0, state(worker), actor, memory, cpu])
+                workers.append([str(number), process.pid or 0, state(worker), actor, memory, cpu, worker.node.id])
         memory = self._memory
         objects = len(self._scheduler.objects.table)
         store = [objects, memory.used, memory.granted, memory.capacity, memory.spilled]

@@ -7,12 +7,14 @@ Rows are bounded (the latest `KEPT`), counts are absolute and never dropped whil
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from shoal import feed_rows as rows
 from shoal.failure import Failure, shortened
 from shoal.feed_rows import KEPT
+from shoal.ids import task_of
+from shoal.scheduler.resources import amounts
 from shoal.scheduler.state import Scheduler
 from shoal.scheduler.tables import ACTOR, ENDING, STARTING, Worker
 
@@ -65,12 +67,13 @@ class Recorder:
         cell: str | None,
         actor: bytes | None,
         parent: bytes | None,
-        waits: bool,
+        deps: Sequence[bytes],
         now: float,
         kind: bytes = b"",
         job: int = 0,
     ) -> None:
-        state = rows.PENDING_ARGS if waits else rows.PENDING_NODE
+        """`deps` are the values that it is given by reference."""
+        state = rows.PENDING_ARGS if deps else rows.PENDING_NODE
         if task in self._live:
             self._live[task][_STATE] = state
             return
@@ -78,6 +81,7 @@ class Recorder:
             (
                 task.hex(), name, cell, state, None, actor.hex() if actor else None,
                 parent.hex() if parent else None, now, None, None, None,
+                tuple(task_of(dep).hex() for dep in deps[: rows.NEEDS]) if deps else (),
             ),
             kind, job,
         )  # fmt: skip
@@ -191,7 +195,7 @@ class Recorder:
         row = Row(
             (
                 task.hex(), name, cell, rows.FINISHED if error is None else rows.FAILED, str(worker),
-                actor.hex() if actor else None, None, submitted, started, ended, error,
+                actor.hex() if actor else None, None, submitted, started, ended, error, (),
             ),
             kind, job, said=said,
         )  # fmt: skip
@@ -247,6 +251,7 @@ class Recorder:
             "counts": [self._count_row(key) for key in keys if key in self._counts],
             "actors": self.actors(),
             "cpus": self.cpus(),
+            "nodes": self.nodes(),
         }
 
     def snapshot(self, now: float) -> dict[str, Any]:
@@ -257,6 +262,7 @@ class Recorder:
             "counts": [self._count_row(key) for key in self._counts],
             "actors": self.actors(),
             "cpus": self.cpus(),
+            "nodes": self.nodes(),
         }
 
     def _mark_running(self, now: float) -> None:
@@ -300,6 +306,16 @@ class Recorder:
     def cpus(self) -> list[float]:
         total = self._scheduler.totals().get("CPU", 0.0)
         return [total - self._scheduler.available().get("CPU", 0.0), total]
+
+    def nodes(self) -> list[list[Any]]:
+        nodes, found = self._scheduler.nodes, []
+        for node in nodes.alive:
+            used, cpus = self.cpus()  # what is lent and idle is free, and nobody knows where if there are several
+            if nodes.only is None:
+                cpus = amounts(node.resources.total).get("CPU", 0.0)
+                used = cpus - amounts(node.resources.free).get("CPU", 0.0)
+            found.append([node.id, node.name, used, cpus])
+        return found
 
     @staticmethod
     def worker_state(worker: Worker) -> str:

@@ -254,7 +254,7 @@ class State:
                     yield self._task(row)
 
     def _task(self, row: Row) -> dict[str, Any]:
-        hexa, name, cell, state, worker, actor, parent, submitted, started, ended, error = row
+        hexa, name, cell, state, worker, actor, parent, submitted, started, ended, error, _ = row
         task = self._hub.scheduler.tasks.get(bytes.fromhex(hexa))
         kind = self._hub.scheduler.kinds.get(row.kind)
         role = kind.role if kind is not None else "task"
