@@ -103,7 +103,7 @@ class Session:
         self._undo.append(lambda: on_debug(None))
         if self.kernel is not None:
             self._handle("shoal_cancel", lambda usual, stream, ident, message: self._cancel(message))
-            self._handle("shoal_view", lambda usual, stream, ident, message: self.live_views.hear(message))
+            self._handle("shoal_view", lambda usual, stream, ident, message: self._hear(message))
             self._handle("shutdown_request", self._shutdown)
             hands = PanelHands(self)
             panel = Panel(self.kernel, hands.state, hands.acts)
@@ -306,6 +306,11 @@ class Session:
 
         handlers[kind] = heard
         self._undo.append(lambda: handlers.update({kind: usual}))
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        """A page speaks to a view: those there are know which is meant."""
+        self.live_views.hear(message)
+        self.views.hear(message)
 
     def _cancel(self, message: dict[str, Any]) -> None:
         cancel_soon(str(message["content"]["cell"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -105,6 +105,13 @@ class Views:
         if view is not None:
             view.finish()
 
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """A page speaks to one of the views; returns at once."""
+        with self._changed:
+            views = list(self._views.values())
+        content = message["content"]
+        any(view.hear(str(content["model"]), content["content"]) for view in views)
+
     def cluster_changed(self, to: cluster.Cluster | None) -> None:
         """Another cluster, or none: the views that show the old one show its end."""
         with self._changed:
@@ -140,6 +147,7 @@ class Views:
             self._cancel,
             items=items,
             printed=partial(self._printed, cell),
+            look=_look,
             patience=patience,
             on_close=partial(self._forget, at or cell),
         )
@@ -200,6 +208,18 @@ def _feed() -> Feed | None:
         return here.feed()
     except ShoalError:
         return None  # it has just gone
+
+
+def _look(cell: Cell) -> dict[str, Any] | None:
+    """What the hub tells of a cell to whoever looks closely; None once it is gone."""
+    here = cluster.current()
+    if here is None or not here.alive:
+        return None
+    try:
+        found: dict[str, Any] = here.engine.query("cell_closely", cell)
+    except ShoalError:
+        return None
+    return found
 
 
 def _under_way(state: FeedState | None, cell: Cell) -> bool:

@@ -229,3 +229,28 @@ def test_no_widget_library_is_loaded_before_there_is_something_to_show() -> None
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_more_is_asked_for_only_while_the_strip_is_folded_out(stage: Stage) -> None:
+    asked = threading.Event()
+
+    def look(cell: str) -> dict[str, Any]:
+        assert cell == CELL
+        asked.set()
+        tasks = [list(row("a", RUNNING)), list(row("b", FAILED, error="ValueError"))]
+        return {"tasks": tasks, "stored": 5, "objects": 1}
+
+    stage.view._panel._look = look
+    stage.view.start()
+    stage.say(RUNNING)
+    stage.page.wait_for(lambda: stage.page.live)
+    strip = stage.view._panel._strip
+    assert strip is not None and not asked.is_set() and not strip.state["closer"]
+    assert not stage.view.hear("of another", {"type": "unfold", "open": True})
+    shown = threading.Event()
+    strip.observe(lambda change: shown.set() if change["new"]["closer"] else None, "state")
+    assert stage.view.hear(strip.model_id, {"type": "unfold", "open": True})
+    assert shown.wait(PATIENCE)
+    closer = strip.state["closer"]
+    assert [task["state"] for task in closer["tasks"]] == ["running", "ValueError"]
+    assert closer["stored"] == 5

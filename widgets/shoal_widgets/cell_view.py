@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from time import monotonic, time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shoal.context import Cell
 from shoal.feed_rows import FeedState
 
+from .closer import Look, closer
 from .items import Items
 from .latest import Latest
 from .ledger import CellSummary, Printed, summarise
@@ -54,6 +55,7 @@ class CellView:
         cell: the cell whose work is shown, descendants included.
         publish: sends one message into the cell; see `Publish`.
         cancel: cancels the cell's work; see `Cancel`.
+        look: asked for more while the strip is folded out; see `closer.Look`.
         items: asked in the view's thread how far a loop is, where the cell's work is one.
         printed: asked likewise who printed in the cell, how many lines, and the latest of them.
         patience: seconds of work before anything is shown; a quicker cell shows its record only,
@@ -73,13 +75,14 @@ class CellView:
         *,
         items: Callable[[], Items | None] = lambda: None,
         printed: Callable[[], Iterable[tuple[str, int, str]]] = tuple,
+        look: Look = lambda cell: None,
         patience: float = 0.2,
         silence: float = 10.0,
         on_close: Callable[[], None] | None = None,
     ) -> None:
         self._feed = feed
         self._cell = cell
-        self._panel = _Panel(cell, publish, cancel)
+        self._panel = _Panel(cell, publish, cancel, look, self._unfold)
         self._items = items
         self._printed = printed
         self._patience = patience
@@ -124,6 +127,17 @@ class CellView:
             )
         )
 
+    def hear(self, model_id: str, content: Mapping[str, Any]) -> bool:
+        """Take what a page says to the widget with that id; returns at once, False if it is not this one."""
+        if not self._panel.is_strip(model_id):
+            return False
+        if content.get("type") == "unfold":
+            self._unfold(bool(content.get("open")))
+        return True
+
+    def _unfold(self, is_open: bool) -> None:
+        self._told.change(lambda told: told._replace(unfolded=is_open))
+
     def _run(self) -> None:
         stop_listening = self._feed.listen(self._hear)
         try:
@@ -156,7 +170,7 @@ class CellView:
                     self._panel.end(summary)
                 return
             if summary is not None and began - first_seen >= self._patience:
-                self._panel.show(summary, live=not self._is_awaited())
+                self._panel.show(summary, live=not self._is_awaited(), unfolded=told.unfolded)
             if told.knows_the_end:
                 self._up_to_date.set()
             self._breathe(max(STRIP_EVERY, cost / SHARE))
@@ -199,6 +213,8 @@ class _Told(NamedTuple):
     ended: float = 0.0
     """The same moment in Unix seconds, as the feed tells the time."""
     closing: bool = False
+    unfolded: bool = False
+    """A page shows more than the strip."""
 
     @property
     def knows_the_end(self) -> bool:
@@ -209,7 +225,13 @@ class _Told(NamedTuple):
 class _Panel:
     """The two outputs of a view: what they last said and how to bring them up to date."""
 
-    def __init__(self, cell: Cell, publish: Publish, cancel: Cancel) -> None:
+    def __init__(
+        self, cell: Cell, publish: Publish, cancel: Cancel, look: Look, unfold: Callable[[bool], object]
+    ) -> None:
+        self._look = look
+        self._unfold = unfold
+        self._looked_at = 0.0
+        self._closer: dict[str, Any] | None = None
         self._cell = cell
         self._cancel = cancel
         self._outputs = Outputs(publish)
@@ -225,10 +247,23 @@ class _Panel:
     def shown(self) -> bool:
         return self._outputs.shown
 
-    def show(self, summary: CellSummary, live: bool) -> None:
+    def is_strip(self, model_id: str) -> bool:
+        return self._strip is not None and self._strip.model_id == model_id
+
+    def _look_closer(self, summary: CellSummary, unfolded: bool, now: float) -> bool:
+        """Ask for what a strip that is folded out shows, once a second; whether that was done."""
+        if not unfolded:
+            self._closer, self._looked_at = None, 0.0
+        elif self._strip is not None and now >= self._looked_at + HEARTBEAT:
+            found = self._look(self._cell)
+            self._closer, self._looked_at = closer(found, summary.begun) if found else None, now
+            return True
+        return False
+
+    def show(self, summary: CellSummary, live: bool, unfolded: bool = False) -> None:
         """Bring the outputs up to date; a strip is opened only if it is worth it, that is `live`."""
         now = monotonic()
-        if not (self.behind or self._is_news(summary, now)):
+        if not (self._look_closer(summary, unfolded, now) or self.behind or self._is_news(summary, now)):
             return
         self._last, self._shown_at = summary, now
         # A long wait needs no record four times a second.
@@ -244,7 +279,7 @@ class _Panel:
         elif self._strip is not None:
             from .strip import update
 
-            update(self._strip, summary, self._mark, last)
+            update(self._strip, summary, self._mark, last, closer=self._closer)
 
     def _is_news(self, summary: CellSummary, now: float) -> bool:
         if self._last is None or summary.shows_more_than(self._last):
@@ -265,7 +300,7 @@ class _Panel:
     def _open_strip(self, summary: CellSummary) -> Strip:
         from .strip import open_strip, update
 
-        strip = open_strip(lambda: self._cancel(self._cell))
+        strip = open_strip(lambda: self._cancel(self._cell), self._unfold)
         update(strip, summary, self._mark, record(summary, closed=True, mark=self._mark))
         self._outputs.open(strip.model_id)
         return strip

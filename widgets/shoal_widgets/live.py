@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EVERY = 0.2
 """Seconds between pictures, at least."""
-SHARE = 0.03
+SHARE = 0.02
 """Part of a core that the views of one cell may take from the notebook's own work."""
 RECORD_EVERY = 2.0
 UNSEEN_EVERY = 15.0

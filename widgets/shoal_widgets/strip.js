@@ -48,6 +48,7 @@ function tables(state, elapsed) {
     for (const row of errors.tBodies[0].rows) row.cells[1].dataset.tone = "error";
     all.push(errors);
   }
+  if (state.closer) all.push(...closer(state.closer, elapsed));
   if (state.gap) all.push(element("div", { class: "shoal-gap" }, state.gap));
   return all;
 }
@@ -70,6 +71,26 @@ function tellPrinted(into, voices) {
     const text = part.querySelector("pre");
     if (text.textContent !== latest) text.textContent = latest;
   }
+}
+
+// Single tasks, and what lies in the store: told only while the strip is folded out.
+function closer({ tasks, stored, objects }, elapsed) {
+  const all = [];
+  if (tasks.length) {
+    const rows = tasks.map((task) => [
+      task.name,
+      task.state,
+      duration(Math.max(0, (task.ended ?? elapsed) - task.started)),
+    ]);
+    const node = table(["latest tasks", "", "ran"], rows);
+    tasks.forEach((task, i) => (node.tBodies[0].rows[i].cells[1].dataset.tone = task.tone));
+    all.push(node);
+  }
+  if (stored) {
+    const many = `${count(objects)} value${objects === 1 ? "" : "s"}`;
+    all.push(element("div", { class: "shoal-gap" }, `${bytes(stored)} in shared memory, in ${many} of these tasks`));
+  }
+  return all;
 }
 
 function drawTimeline(canvas, state, bars, elapsed) {
@@ -196,6 +217,8 @@ function render({ model, el }) {
   fold.addEventListener("click", () => {
     body.hidden = !body.hidden;
     fold.setAttribute("aria-expanded", String(!body.hidden));
+    const content = { type: "unfold", open: !body.hidden };
+    tell(model, "shoal_view", { model: model.get("state").id, content }, content);
     draw();
   });
   stop.addEventListener("click", () => {

@@ -29,13 +29,15 @@ class Strip(anywidget.AnyWidget):
     view has ended without its knowing: it was loaded too late, or the kernel has gone."""
 
 
-def open_strip(cancel: Callable[[], object]) -> Strip:
-    """A strip, not yet on any page; `cancel` is called when a page asks for it by its comm."""
+def open_strip(cancel: Callable[[], object], unfold: Callable[[bool], object] = lambda is_open: None) -> Strip:
+    """A strip, not yet on any page; `cancel` and `unfold` are called when a page asks for it by its comm."""
     strip = Strip()
 
     def heard(_: Strip, content: dict[str, Any], __: object) -> None:
         if content.get("type") == "cancel":
             cancel()
+        elif content.get("type") == "unfold":
+            unfold(bool(content.get("open")))
         elif content.get("type") == "settled" and strip.state.get("ended"):
             strip.layout.close()
             strip.close()
@@ -51,6 +53,7 @@ def update(
     mark: str,
     last: dict[str, str] | None = None,
     ended: bool = False,
+    closer: dict[str, Any] | None = None,
 ) -> None:
     """Show `summary`.
 
@@ -60,9 +63,10 @@ def update(
         mark: that of the record the strip stands in for.
         last: the record as it is to stay if nothing more is heard; None leaves it as it was.
         ended: the view has ended. The page gives the strip up.
+        closer: what it shows besides while it is folded out.
     """
     with strip.hold_sync():
-        strip.state = _state(summary, mark, ended) | {"id": strip.model_id}
+        strip.state = _state(summary, mark, ended) | {"id": strip.model_id, "closer": closer}
         strip.bars = b"" if ended else pack(summary.bars)
         if last is not None:
             strip.last = last

@@ -22,6 +22,8 @@ LARGEST = 50
 """Objects that are told one by one."""
 STREAM = 4_000
 """Bytes of a pickle stream that is told, for whoever wants to know what the value is."""
+LATEST = 10
+"""Tasks of a cell that are told one by one: those that run, then the latest to end."""
 NAMED = 5
 """Of the processes that hold an object so many are told."""
 
@@ -32,7 +34,8 @@ class Closeups:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self.questions: dict[str, Callable[..., Any]] = {
-            "task_closely": self.task, "actor_closely": self.actor, "largest_objects": self.objects
+            "task_closely": self.task, "actor_closely": self.actor, "largest_objects": self.objects,
+            "cell_closely": self.cell,
         }  # fmt: skip
 
     def task(self, name: str) -> dict[str, Any]:
@@ -99,6 +102,19 @@ class Closeups:
             "count": len(table),
             "stored": len(sized),
             "largest": [self._object(table[i], i, n, rows) for n, i in heapq.nlargest(LARGEST, sized)],
+        }
+
+    def cell(self, cell: str) -> dict[str, Any]:
+        """A cell's single tasks, as rows of the feed, and what they left in the store."""
+        rows = {row[0]: row for row in self._hub.recorder.rows() if row[2] == cell}
+        stored = [
+            size_of(place) for i, place in self._hub.values.items() if task_of(i).hex() in rows and size_of(place)
+        ]
+        begun = sorted((row for row in rows.values() if row[8] is not None), key=lambda row: row[9] or float("inf"))
+        return {
+            "tasks": [list(row) for row in reversed(begun[-LATEST:])],
+            "stored": sum(stored),
+            "objects": len(stored),
         }
 
     def _holder(self, record: Object) -> str:
