@@ -1,4 +1,4 @@
-"""What a strip that is folded out shows beside its summary: single tasks, and bytes in the store. Asked for only then."""
+"""What a strip that is folded out shows beside its summary, asked for only then: single tasks, bytes in the store."""
 
 from __future__ import annotations
 
