@@ -50,7 +50,7 @@ FACADES = {"shoal", *(f"shoal.{name}" for name in FLOORS[-1].split()[1:])}
 # What a room sees of the floors below it, where that is less than all of them.
 SEES = {
     "shoal.scheduler": "exceptions feed_rows ids wishes",
-    "shoal_widgets": "feed feed_rows context cluster exceptions",
+    "shoal_widgets": "feed feed_rows context cluster exceptions trace",
 }
 # The scheduler is a pure state machine: time comes inside the event, and chance not at all.
 IMPURE = set(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shoal_widgets.live import LiveView
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
+NOTHING: Mapping[str, Any] = {}
 
 
 class LiveViews:
@@ -30,9 +31,11 @@ class LiveViews:
         self._shown: dict[str, LiveView] = {}
         """By the cell's place in the notebook, which stays the same when it is run again, or by the widget's id."""
 
-    def open(self, names: Sequence[str], cell: Cell, here: Cluster, first: str = "") -> None:
-        """Show views under a cell, in place of what it shows."""
-        view = _made(names, here, partial(self._publish, cell), first)
+    def open(
+        self, names: Sequence[str], cell: Cell, here: Cluster, first: str = "", wants: Mapping[str, Any] = NOTHING
+    ) -> None:
+        """Show views under a cell, in place of what it shows; see `LiveView` for `first` and `wants`."""
+        view = _made(names, here, partial(self._publish, cell), first, wants)
         self.end(cell)
         view.start()
         with self._lock:
@@ -83,7 +86,11 @@ class LiveViews:
 
 
 def _made(
-    names: Sequence[str], here: Cluster, publish: Callable[[str, dict[str, Any]], None], first: str = ""
+    names: Sequence[str],
+    here: Cluster,
+    publish: Callable[[str, dict[str, Any]], None],
+    first: str = "",
+    wants: Mapping[str, Any] = NOTHING,
 ) -> LiveView:
     from shoal_widgets.live import LiveView
     from shoal_widgets.register import make
@@ -91,7 +98,7 @@ def _made(
     hands = ClusterHands(here)
     feed = here.feed()
     feed.wait_first(5.0)
-    return LiveView([make(name, hands) for name in names], feed, publish, first)
+    return LiveView([make(name, hands) for name in names], feed, publish, first, wants)
 
 
 def _place(cell: Cell) -> str:

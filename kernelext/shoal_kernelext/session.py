@@ -9,7 +9,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -189,10 +189,12 @@ class Session:
         self.live_views.end(cell)
         self.views.watch(cell)
 
-    def show(self, names: Sequence[str], here: cluster.Cluster, first: str = "") -> None:
-        """Open live views under the cell that runs."""
+    def show(
+        self, names: Sequence[str], here: cluster.Cluster, first: str = "", wants: Mapping[str, Any] | None = None
+    ) -> None:
+        """Open live views under the cell that runs; `wants` says, by view, what is looked at first."""
         assert self.cell is not None, "set by the first cell, and never unset"
-        self.live_views.open(names, self.cell, here, first)
+        self.live_views.open(names, self.cell, here, first, wants or {})
 
     def show_again(self, number: int) -> None:
         """Show under the cell that runs what an earlier one launched, as it stands now. Raises LookupError."""

@@ -84,12 +84,7 @@ class Views:
 
     def show_again(self, session: str, number: int, at: Cell) -> None:
         """Show under the cell `at` what the cell with that execution count launched. Raises LookupError."""
-        feed = _feed()
-        state = feed.refresh() if feed is not None else None
-        cells = {of for of, _ in (state.counts if state is not None else ()) if of is not None}
-        cell = next((c for c in cells if c.startswith(f"{session}/") and c.endswith(f"/{number}")), None)
-        if cell is None:
-            raise LookupError(f"nothing is known of work that cell [{number}] launched on this cluster")
+        cell = numbered(session, number)
         with self._changed:
             self._watched.pop(at, None)
         self._open(cell, 0.0, at)
@@ -197,6 +192,17 @@ class Views:
         if view is not None and watched.ended is not None:
             view.finish(0.0)
         return False
+
+
+def numbered(session: str, number: int) -> Cell:
+    """The cell of a notebook with that execution count. Raises LookupError where it launched nothing that is known."""
+    feed = _feed()
+    state = feed.refresh() if feed is not None else None
+    cells = {of for of, _ in (state.counts if state is not None else ()) if of is not None}
+    cell = next((c for c in cells if c.startswith(f"{session}/") and c.endswith(f"/{number}")), None)
+    if cell is None:
+        raise LookupError(f"nothing is known of work that cell [{number}] launched on this cluster")
+    return cell
 
 
 def _feed() -> Feed | None:

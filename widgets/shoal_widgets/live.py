@@ -34,6 +34,7 @@ GLANCE = 16.0
 """Seconds until a page that has not said again that it looks is taken for gone."""
 
 Want = Mapping[str, Any]
+NOTHING: Mapping[str, Want] = {}
 
 
 class LiveView:
@@ -52,13 +53,21 @@ class LiveView:
         feed: the cluster's feed.
         publish: sends one message into the cell; see `outputs.Publish`.
         first: the name of the view that is seen at first.
+        wants: by view, what a page wants to see of it at first.
     """
 
-    def __init__(self, views: Sequence[View], feed: Feed, publish: Publish, first: str = "") -> None:
+    def __init__(
+        self,
+        views: Sequence[View],
+        feed: Feed,
+        publish: Publish,
+        first: str = "",
+        wants: Mapping[str, Want] = NOTHING,
+    ) -> None:
         self._views = {view.name: view for view in views}
         self._feed = feed
         self._outputs = Outputs(publish)
-        self._told = Latest(_Told(seen=first or next(iter(self._views))))
+        self._told = Latest(_Told(seen=first or next(iter(self._views)), wants=wants))
         self._set: Set | None = None
         self._sent: dict[str, _Sent] = {}
         self._at_fault: set[str] = set()

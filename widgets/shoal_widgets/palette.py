@@ -14,3 +14,13 @@ BAR_COLOURS = (ACTIVE, DONE, ERROR, STOPPED)
 
 TONES = {"active": ACTIVE, "done": DONE, "error": ERROR, "stopped": STOPPED}
 """By the words of `words.tone`."""
+
+KINDS = (
+    "#3d8bd9", "#e69f00", "#2a9d8f", "#cc79a7", "#8c6bb1", "#b5a642", "#56b4e9", "#a0703c", "#7f8c9a", "#5fad56"
+)  # fmt: skip
+"""Of functions, in the order in which they are met; those far from each other come first."""
+
+
+def of_kind(number: int) -> str:
+    """The colour of the function with that number."""
+    return KINDS[number % len(KINDS)]

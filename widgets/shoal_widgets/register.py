@@ -12,6 +12,7 @@ _MAKERS = {
     "tasks": "tasks:Tasks",
     "actors": "actors:Actors",
     "objects": "objects:Objects",
+    "timeline": "timeline_view:Timeline",
 }
 """By name, which is also that of the magic: the module and the class."""
 

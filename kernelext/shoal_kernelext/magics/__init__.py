@@ -31,6 +31,7 @@ _MAGICS: tuple[tuple[str, Any, str], ...] = (
     ("remote", RemoteMagic, "line_cell"),
     ("retry", RetryMagic, "line"),
     ("tasks", ViewMagics, "line"),
+    ("timeline", ViewMagics, "line"),
     ("who_holds", WhoHoldsMagic, "line"),
     ("why", WhyMagic, "line"),
 )

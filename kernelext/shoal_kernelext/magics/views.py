@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from IPython.core.error import UsageError
 
 from shoal import cluster
 from shoal.exceptions import ClusterError
 from shoal_kernelext.magics.arguments import argument, arguments, parsed
 from shoal_kernelext.session import Session
+from shoal_kernelext.views import numbered
 from shoal_widgets.register import NAMES
 
 
@@ -55,13 +59,43 @@ class ViewMagics:
             raise UsageError(f"%dashboard has no view {given.view!r}. Use one of: {', '.join(NAMES)}")
         self._open(NAMES, given.view)
 
-    def _open(self, names: tuple[str, ...], first: str = "") -> None:
-        here = cluster.current()
-        if here is None or not here.alive:
-            raise UsageError("there is no cluster to look at yet: it starts at first use, or by %cluster start")
-        if here.folder is None:
-            raise UsageError("there is nothing to look at: all work runs in the notebook's own thread")
+    @arguments(
+        argument("--cell", type=int, metavar="N", help="only what cell [N] launched"),
+        argument("--export", metavar="FILE", help="write it to a file instead: .json (for Perfetto), .svg or .html"),
+    )
+    def timeline(self, line: str) -> None:
+        """Which worker ran what when, live: a row a worker, coloured by function.
+
+        The wheel zooms once the timeline has been clicked (or with Ctrl), as + and - do; drag to move, double click to
+        see all. Click a bar to see what it was and to go to its cell. A file for https://ui.perfetto.dev tells of all
+        cells.
+        """
+        given = parsed(self.timeline, line, "%timeline [--cell N] [--export FILE]")
+        here = observed()
         try:
-            self._session.show(names, here, first)
+            cell = None if given.cell is None else numbered(self._session.id, given.cell)
+            if given.export is None:
+                self._open(("timeline",), wants={"timeline": {"cell": cell}})
+            else:
+                from shoal_widgets.exports import export_timeline
+
+                print(f"wrote {export_timeline(here, given.export, cell)}")
+        except (LookupError, ClusterError, OSError, ValueError) as error:
+            raise UsageError(str(error)) from None
+
+    def _open(self, names: tuple[str, ...], first: str = "", wants: Mapping[str, Any] | None = None) -> None:
+        here = observed()
+        try:
+            self._session.show(names, here, first, wants)
         except ClusterError as error:
             raise UsageError(str(error)) from None
+
+
+def observed() -> cluster.Cluster:
+    """The cluster that there is to look at. Raises UsageError."""
+    here = cluster.current()
+    if here is None or not here.alive:
+        raise UsageError("there is no cluster to look at yet: it starts at first use, or by %cluster start")
+    if here.folder is None:
+        raise UsageError("there is nothing to look at: all work runs in the notebook's own thread")
+    return here
