@@ -177,6 +177,11 @@ class Loop:
         return found
 
     @property
+    def retries(self) -> int:
+        """How often an item that raises is done again."""
+        return self._demand.retries
+
+    @property
     def window(self) -> int:
         """Chunks that are sent ahead: for each place one that runs and one that waits, and one to spare."""
         cpus = sum(node["Resources"].get("CPU", 0) for node in cluster.ensure().engine.query("nodes") if node["Alive"])
@@ -218,6 +223,8 @@ class _Run:
         """Items of an earlier run."""
         self._alone: deque[_Item] = deque()
         """Items to be done one by one: some may bring down their worker."""
+        self._tries: dict[int, int] = {}
+        """How often an item has raised, by place."""
         self._flying: dict[ObjectRef[Any], list[_Item]] = {}
         self._window = loop.window
         self._deadline = loop.deadline
@@ -334,6 +341,10 @@ class _Run:
                 self._into[item[0]] = self._loop.value(item[0], value)
                 self._into.holes.items.pop(item[0], None)
                 self._progress.done += 1
+                continue
+            tries = self._tries[item[0]] = self._tries.get(item[0], 0) + 1
+            if tries <= self._loop.retries and self._error is None:
+                self._alone.append(item)
                 continue
             error = error_of(failure, self._launch.sent, self._site.namespace)
             if error is None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
+from shoal import current
+from shoal.refs import ObjectRef
 from shoal.serial import note_contained, pack, unpack
 
 Namespace = dict[str, Any]
@@ -37,18 +39,26 @@ class Site:
 class Parcel:
     """A pickled value: its stream, the buffers left out of it, and the refs inside."""
 
-    __slots__ = ("stream", "buffers", "contained")
+    __slots__ = ("stream", "buffers", "contained", "_held")
 
     def __init__(self, stream: Any, buffers: tuple[Any, ...], contained: tuple[bytes, ...]) -> None:
         self.stream = stream
         self.buffers = buffers
         self.contained = contained
+        self._held: list[ObjectRef[Any]] = []
+        """The refs inside, where it was packed: the value may be gone before anybody else holds them."""
 
     @classmethod
     def packed(cls, value: Any, what: str, site: Site) -> Parcel:
         """Pickle `value`; raises SerializationError that names `what` and says why."""
         stream, buffers, contained = pack(value, what, _pickler(site))
-        return cls(stream, tuple(buffers), contained)
+        parcel = cls(stream, tuple(buffers), contained)
+        here = current.peek() if contained else None
+        if here is not None:
+            for object_id in contained:
+                here.counts.add(object_id)
+                parcel._held.append(ObjectRef._made(object_id, here))
+        return parcel
 
     def opened(self, site: Site) -> Any:
         """The value, its functions at home in the site's namespace; its arrays can be written to."""
