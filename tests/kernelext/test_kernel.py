@@ -365,17 +365,6 @@ def stubborn():
     assert kernel.value("%remote 1") == "1"
 
 
-def test_cancel_comes_by_the_control_channel(kernel: Kernel) -> None:
-    before = kernel.value("get_ipython().shoal_session.cell").strip("'")
-    head, count = before.rsplit("/", 1)
-    cell = kernel.cell(kernel.send("%%remote\nimport time\nprint('asleep')\ntime.sleep(60)"))
-    kernel.wait(lambda: "asleep" in cell.text("stdout"))
-    message = kernel.client.session.msg("shoal_cancel", {"cell": f"{head}/{int(count) + 1}"})
-    kernel.client.control_channel.send(message)
-    kernel.wait(lambda: cell.ended)
-    assert cell.first("error")["ename"] == "TaskCancelledError"
-
-
 def test_the_cell_is_told_by_its_id(kernel: Kernel) -> None:
     message = kernel.client.session.msg(
         "execute_request",

@@ -1,4 +1,4 @@
-"""The stop button in real kernels: it stops the work of its cell at once, all of it, and nothing else."""
+"""The stop button, and whose output is whose, in kernels of either ipykernel: of the cell meant, and of no other."""
 
 from __future__ import annotations
 
@@ -129,3 +129,34 @@ def test_a_press_is_for_the_cell_that_runs(kernel: Kernel) -> None:
     assert "Actor.deaf" in kernel.value(UNDER_WAY)
     assert "ended" not in cell.text("stderr")
     kernel.run("shoal.kill(mine)")
+
+
+def test_cancel_comes_by_the_control_channel(kernel: Kernel) -> None:
+    before = kernel.value("get_ipython().shoal_session.cell").strip("'")
+    head, count = before.rsplit("/", 1)
+    cell = kernel.cell(kernel.send("%%remote\nimport time\nprint('asleep')\ntime.sleep(600)"))
+    kernel.wait(lambda: "asleep" in cell.text("stdout"))
+    message = kernel.client.session.msg("shoal_cancel", {"cell": f"{head}/{int(count) + 1}"})
+    kernel.client.control_channel.send(message)
+    kernel.wait(lambda: cell.ended)
+    assert cell.first("error")["ename"] == "TaskCancelledError"
+
+
+def test_what_a_cell_left_running_prints_and_shows_in_it_while_others_run(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.run("""
+import os
+@shoal.remote
+class Teller:
+    async def tell(self, path, said):
+        while not os.path.exists(path): await asyncio.sleep(0.01)
+        print(said)
+        display({"text/plain": said}, raw=True)
+teller = Teller.remote()
+""")
+    first = kernel.run(f"one = teller.tell.remote({str(tmp_path / 'go')!r}, 'first')")
+    second = kernel.run(f"two = teller.tell.remote({str(tmp_path / 'go')!r}, 'second')")
+    third = kernel.run(f"open({str(tmp_path / 'go')!r}, 'w').close(); shoal.get([one, two]); print('third')")
+    kernel.wait(lambda: first.all("display_data") and second.all("display_data"))
+    for cell, said in ((first, "first"), (second, "second")):
+        assert cell.text("stdout") == f"{said}\n" and cell.first("display_data")["data"] == {"text/plain": said}
+    assert third.text("stdout") == "third\n" and not third.all("display_data")
