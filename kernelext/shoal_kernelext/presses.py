@@ -7,6 +7,7 @@ to a file descriptor (`signal.set_wakeup_fd`), and a thread of ours reads it. Th
 from __future__ import annotations
 
 import asyncio
+import select
 import signal
 import socket
 import threading
@@ -21,6 +22,9 @@ class Presses:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reads, self._writes = socket.socketpair()
         self._writes.setblocking(False)
+        self._poll = select.poll()
+        self._poll.register(self._reads, select.POLLIN)
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="shoal-presses", daemon=True)
 
     def open(self) -> None:
@@ -48,12 +52,28 @@ class Presses:
         self._thread.join()
         self._reads.close()
 
+    def settle(self) -> None:
+        """Deal with a press that the thread has not come to yet, or wait until it is dealt with."""
+        self._take()
+
     def _run(self) -> None:
-        while signals := self._reads.recv(64):
+        while self._take(wait=True):
+            pass
+
+    def _take(self, wait: bool = False) -> bool:
+        """Whether it may be called again."""
+        if wait:
+            self._poll.poll()
+        with self._lock:
+            try:
+                signals = self._reads.recv(64, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return True
             if signal.SIGINT in signals:
                 self._wake()
                 self._pressed()
                 self._wake()
+            return bool(signals)
 
     def _wake(self) -> None:
         """Let a loop that waits for something else see what the kernel's own handler told it: that does not wake it."""

@@ -212,6 +212,7 @@ class Session:
         assert cell is not None, "set by the first cell, and never unset"
         error = getattr(result, "error_in_exec", None)
         self.output.flush()
+        self._presses.settle()
         self._interrupts.end(cell, isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)))
         self.output.flush()
         self.shown.cell_ended(result)
