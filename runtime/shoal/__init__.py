@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from shoal.refs import ObjectID as ObjectID
     from shoal.refs import ObjectRef as ObjectRef
     from shoal.runtime_context import get_runtime_context as get_runtime_context
+    from shoal_widgets.report import report as report
 
 _WHERE = {
     "ActorClassID": "shoal.ids",
@@ -101,6 +102,7 @@ _WHERE = {
     "post_mortem": "shoal.debugging",
     "put": "shoal.api",
     "remote": "shoal.api",
+    "report": "shoal_widgets.report",
     "shutdown": "shoal.lifecycle",
     "timeline": "shoal.api",
     "wait": "shoal.api",
@@ -147,6 +149,7 @@ __all__ = [
     "post_mortem",
     "put",
     "remote",
+    "report",
     "shutdown",
     "timeline",
     "wait",

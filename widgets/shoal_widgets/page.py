@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from . import charts
 from .front import script, style
 from .view import Picture
 from .words import escape
@@ -29,17 +30,18 @@ const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
 
 class Section(NamedTuple):
-    """A part of a page: HTML, or a view's picture which the view's own script draws."""
+    """A part of a page: HTML; a view's picture, which its own script draws; or a chart of Bokeh's, as an item."""
 
     title: str
     html: str = ""
     view: str = ""
     picture: Picture | None = None
+    chart: dict[str, Any] | None = None
 
 
 def page(title: str, sections: Iterable[Section]) -> str:
     """The page as one HTML document. Its sections' `html` goes in as it is."""
-    body, scripts, views = [], [], []
+    body, scripts, views, library = [], [], [], ""
     for number, section in enumerate(sections):
         head = f"<h2>{escape(section.title)}</h2>" if section.title else ""
         body.append(f"<section>{head}{section.html}")
@@ -51,6 +53,10 @@ def page(title: str, sections: Iterable[Section]) -> str:
             model = f"still({_json(section.title or title)}, {state}, bytesOf({buffer}))"
             place = f'document.getElementById("view-{number}")'
             scripts.append(f"views.{section.view}.render({{ model: {model}, el: {place} }});")
+        if section.chart is not None:
+            body.append(f'<div id="chart-{number}" style="max-width:900px"></div>')
+            scripts.append(f'Bokeh.embed.embed_item({_json(section.chart)}, "chart-{number}");')
+            library = f"<script>{charts.script()}</script>"
         body.append("</section>")
     drawn = "".join(f"views.{view} = (() => {{\n{_factory(view)}\n}})();\n" for view in views)
     code = f"const views = {{}};\n{_STILL}{drawn}{chr(10).join(scripts)}"
@@ -59,7 +65,8 @@ def page(title: str, sections: Iterable[Section]) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{sheets}{_LOOK}</style></head>"
-        f'<body><h1>{escape(title)}</h1>{"".join(body)}<script type="module">\n{code}\n</script></body></html>\n'
+        f'<body><h1>{escape(title)}</h1>{"".join(body)}{library}'
+        f'<script type="module">\n{code}\n</script></body></html>\n'
     )
 
 
