@@ -16,13 +16,17 @@ Listener = Callable[[FeedState], None]
 
 def merge(state: FeedState | None, batch: dict[str, Any]) -> FeedState:
     """The state after a batch; pure. Counts are absolute, rows replace older rows of the same task."""
-    tasks = dict(state.tasks) if state is not None else {}
+    tasks = state.tasks if state is not None else {}
+    if batch["tasks"]:  # else the same dict as before says that nothing has changed
+        tasks = dict(tasks)
     for row in batch["tasks"]:
         tasks[row[0]] = TaskRow(*row)
     if len(tasks) > KEPT:
         for old in list(tasks)[: len(tasks) - KEPT]:
             del tasks[old]
-    counts = dict(state.counts) if state is not None else {}
+    counts = state.counts if state is not None else {}
+    if batch["counts"]:
+        counts = dict(counts)
     for cell, name, *numbers in batch["counts"]:
         counts[cell, name] = Counts(*numbers)
     return FeedState(

@@ -10,6 +10,7 @@ import pytest
 from ipywidgets import Widget
 
 from shoal.feed_rows import FINISHED, RUNNING, FeedState
+from shoal_widgets import live
 from shoal_widgets.live import LiveView
 from shoal_widgets.outputs import WIDGET
 from shoal_widgets.view import Picture, Record
@@ -146,3 +147,12 @@ def test_its_widgets_go_when_a_page_has_settled_what_they_leave(open_desk: Calla
     known = Widget.get_manager_state()["state"]
     assert not any(each in known for each in ids)
     assert not any(WIDGET in data for data in desk.page.outputs.values())
+
+
+def test_it_ends_when_its_cluster_is_heard_no_more(
+    open_desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "SILENCE", 0.0)
+    desk = open_desk()
+    desk.page.wait_for(lambda: not desk.page.live)
+    assert desk.stage().frame["ended"]

@@ -30,6 +30,8 @@ UNSEEN_EVERY = 15.0
 """The record's pace while nobody looks."""
 HEARTBEAT = 5.0
 """Seconds until a picture that has not changed is sent again: a page's clocks are put right."""
+SILENCE = 10.0
+"""Seconds without a word of the feed after which its cluster is taken for gone; it speaks many times a second."""
 GLANCE = 16.0
 """Seconds until a page that has not said again that it looks is taken for gone."""
 
@@ -140,6 +142,9 @@ class LiveView:
         while not told.closing:
             told = self._told.wait(told, HEARTBEAT)
             now, began = monotonic(), thread_time()
+            if told.state is not None and now > told.heard_at + SILENCE:
+                self._told.change(lambda told: told._replace(closing=True))
+                break
             looked_at = told.looked_at(now) if told.state is not None else ()
             for name in looked_at:
                 self._draw(name, told)

@@ -30,10 +30,19 @@ class Tasks:
     def __init__(self, hands: Hands) -> None:
         self._hands = hands
         self._detail = TaskDetail(hands)
+        self._kinds: tuple[object, object, list[Kind]] = (None, None, [])
+
+    def _found(self, state: FeedState) -> list[Kind]:
+        """The kinds; reckoned anew only if the feed has told of something, for then its dicts are others."""
+        tasks, counts, found = self._kinds
+        if tasks is not state.tasks or counts is not state.counts:
+            found = kinds(state)
+            self._kinds = (state.tasks, state.counts, found)
+        return found
 
     def picture(self, state: FeedState, want: Mapping[str, Any]) -> Picture:
         """`want`: ``kind`` [cell, name] and ``state`` and ``text`` filter the list; ``task`` is looked at closely."""
-        found = kinds(state)
+        found = self._found(state)
         counts = total([kind.counts for kind in found])
         row = state.tasks.get(str(want.get("task")))
         rows = list(islice(_matching(state, want), MOST_ROWS)) if _listed(want) else []
@@ -50,7 +59,7 @@ class Tasks:
         )
 
     def record(self, state: FeedState, want: Mapping[str, Any]) -> Record:
-        found = kinds(state)
+        found = self._found(state)
         counts = total([kind.counts for kind in found])
         if not counts.total:
             return Record("<div>No tasks yet</div>", "No tasks yet")
