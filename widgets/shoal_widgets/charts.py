@@ -45,6 +45,7 @@ def history(columns: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     # One line beyond the data of each plot would be drawn; what can be hovered is one of its lines.
     for plot in (cpu, memory, ended):
         plot.hover.renderers = plot.renderers[-1:]
+        _calm_legends(plot)
     return dict(json_item(column(cpu, memory, ended, sizing_mode="stretch_width")))
 
 
@@ -105,6 +106,10 @@ def _calm(plot: Any) -> None:
     plot.grid.grid_line_color = FRAME
     plot.axis.axis_line_color = plot.axis.major_tick_line_color = plot.axis.minor_tick_line_color = None
     plot.axis.major_label_text_color = plot.axis.axis_label_text_color = MUTED
+
+
+def _calm_legends(plot: Any) -> None:
+    """After all is drawn: a plot has no legend before."""
     for legend in plot.legend:
         legend.background_fill_alpha = 0
         legend.label_text_color = MUTED
@@ -114,3 +119,4 @@ def _calm(plot: Any) -> None:
         legend.border_line_color = None
         legend.click_policy = "hide"
         legend.padding = legend.margin = 0
+        legend.spacing = 12
