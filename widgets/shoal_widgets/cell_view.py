@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from time import monotonic, time
+from time import monotonic, thread_time, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shoal.context import Cell
@@ -29,7 +29,7 @@ RECORD_EVERY = 0.25
 STRIP_EVERY = 0.1
 HEARTBEAT = 1.0
 """Seconds between updates when nothing happens: a page loaded now must see the time right."""
-SHARE = 0.05
+SHARE = 0.02
 """Part of a core that a view may take from the notebook's own work."""
 NOTHING_CAME = 1.0
 """Seconds after the cell's end until a view that saw no work gives up waiting for the feed."""
@@ -155,7 +155,7 @@ class CellView:
         told, first_seen = _Told(), 0.0
         while True:
             told = self._told.wait(told, self._rest(told, summary, first_seen))
-            began = monotonic()
+            began, spent = monotonic(), thread_time()
             if told.state is not None:
                 # The feed may be silent while a long task runs; the clock is not.
                 now = replace(told.state, time=told.state.time + began - told.heard_at)
@@ -164,7 +164,6 @@ class CellView:
                     printed = tuple(Printed(*one) for one in self._printed())
                     summary = replace(summary.of_items(self._items()), printed=printed)
                 first_seen = first_seen or (began if summary else 0.0)
-            cost = monotonic() - began
             if self._is_over(told, summary, began):
                 if summary is not None:
                     self._panel.end(summary)
@@ -173,7 +172,7 @@ class CellView:
                 self._panel.show(summary, live=not self._is_awaited(), unfolded=told.unfolded)
             if told.knows_the_end:
                 self._up_to_date.set()
-            self._breathe(max(STRIP_EVERY, cost / SHARE))
+            self._breathe(max(STRIP_EVERY, (thread_time() - spent) / SHARE))
 
     def _rest(self, told: _Told, summary: CellSummary | None, first_seen: float) -> float | None:
         """Seconds until there is something to do though nothing new is told."""
