@@ -26,6 +26,7 @@ def test_its_chart_is_drawn_and_its_size_changes(open_notebook: Open) -> None:
     told = "() => Bokeh.documents.at(-1).get_model_by_name('history').data.cpus.at(-1) === 2"
     notebook.page.wait_for_function(told)
     notebook.screenshot("cluster")
+    wait_for(lambda: "of 2 CPUs held" in json.dumps(notebook.save()), "the record has it")
     assert WIDGET not in json.dumps(notebook.save())
     notebook.reopen_without_kernel()
-    wait_for(lambda: "of 2 CPUs held" in notebook.cell(2).inner_text(), "the record has it")
+    assert "of 2 CPUs held" in notebook.cell(2).inner_text()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from time import process_time
 from typing import Any
 
 import pytest
@@ -99,7 +101,12 @@ def test_the_size_is_asked_for(view: ClusterView, hands: Asked) -> None:
     assert hands.questions == [("resize", 3)]
 
 
-def test_the_machine_says_how_it_is() -> None:
-    found = history.machine()
-    assert 0 < found.used < found.memory and history.cores() >= 1
-    assert columns(History(history.machine, 1))["time"] == []
+def test_the_machine_says_how_it_is_to_whichever_thread_asks() -> None:
+    look = history.watch()
+    began = process_time()
+    while process_time() < began + 0.05:
+        pass
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(look).result()
+    assert 0 < found.cpu <= 100 and 0 < found.used < found.memory and history.cores() >= 1
+    assert columns(History(look, 1))["time"] == []

@@ -24,10 +24,10 @@ class ClusterView:
     title = "Cluster"
 
     def __init__(
-        self, hands: Hands, look: Callable[[], Machine] = history.machine, cores: Callable[[], int] = history.cores
+        self, hands: Hands, look: Callable[[], Machine] | None = None, cores: Callable[[], int] = history.cores
     ) -> None:
         self._hands = hands
-        self._history = History(look, cores())
+        self._history = History(look or history.watch(), cores())
 
     def picture(self, state: FeedState, want: Mapping[str, Any]) -> Picture:
         self._history.take(state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from shoal.feed_rows import FeedState
 
@@ -45,7 +45,7 @@ class History:
     """The samples, oldest first.
 
     Args:
-        look: says how the machine is; told that none has looked before, its first answer may count from anywhere.
+        look: says how the machine is.
         cores: of the machine.
     """
 
@@ -88,12 +88,32 @@ def rates(samples: Iterable[Sample]) -> list[float]:
     return found
 
 
-def machine() -> Machine:
-    """This machine now; its CPU since the last call."""
+def watch() -> Callable[[], Machine]:
+    """What says how this machine is: its CPU since it was asked last.
+
+    psutil's `cpu_percent` keeps the last time by thread, and a view is made by another thread than it draws in.
+    """
     import psutil
 
-    memory = psutil.virtual_memory()
-    return Machine(psutil.cpu_percent(None), memory.total - memory.available, memory.total)
+    busy, total = _cpu_seconds(psutil.cpu_times())
+    percent = 0.0
+
+    def look() -> Machine:
+        nonlocal busy, total, percent
+        now_busy, now_total = _cpu_seconds(psutil.cpu_times())
+        if now_total > total:  # else it is the same tick of the clock
+            percent = min(100.0, max(0.0, 100 * (now_busy - busy) / (now_total - total)))
+            busy, total = now_busy, now_total
+        memory = psutil.virtual_memory()
+        return Machine(percent, memory.total - memory.available, memory.total)
+
+    return look
+
+
+def _cpu_seconds(times: Any) -> tuple[float, float]:
+    """Seconds busy, and in all, of all CPUs; what guests take is counted in the time of users."""
+    total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    return total - times.idle - getattr(times, "iowait", 0.0), total
 
 
 def cores() -> int:
