@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from shoal import cluster, lifecycle
 from shoal.config import clusters_dir, default_cpus
 from shoal.exceptions import ClusterDiedError, ClusterError, ShoalError
 from shoal.feed_rows import Counts, FeedState
-from shoal_kernelext.clusters import join
+from shoal_kernelext.clusters import bring_back, join
 from shoal_kernelext.restart import left_behind
 from shoal_widgets.register import NAMES
 
@@ -110,7 +111,13 @@ class PanelHands:
     def connect(self, given: Given) -> None:
         self._check_free()
         join(str(given["name"]), self._session.kernel)
+        self._session.before_next_cell.append(self._bring_back)
         self._listed_at = float("-inf")
+
+    def _bring_back(self) -> None:
+        with contextlib.suppress(ShoalError):  # its cluster has gone since
+            for line in bring_back(self._session.shell.user_ns):
+                print(f"shoal: {line}", file=sys.stderr)
 
     @staticmethod
     def _check_free() -> None:

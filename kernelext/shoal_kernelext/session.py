@@ -68,6 +68,8 @@ class Session:
         self.live_views = LiveViews(self.output.publish)
         self.page_heard: float | None = None
         """When a page last spoke of widgets, in Unix seconds."""
+        self.before_next_cell: list[Callable[[], object]] = []
+        """What other threads leave to be done where the notebook's names are no cell's."""
         self.stock = Stock()
         self.shown = ShownRefs(shell)
         self._running: list[tuple[Any, Cell]] = []
@@ -188,6 +190,8 @@ class Session:
         self.output.begin(cell, self._parent())
         self.live_views.end(cell)
         self.views.watch(cell)
+        while self.before_next_cell:
+            self.before_next_cell.pop(0)()
 
     def show(
         self, names: Sequence[str], here: cluster.Cluster, first: str = "", wants: Mapping[str, Any] | None = None

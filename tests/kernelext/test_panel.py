@@ -108,6 +108,17 @@ def test_all_is_heard_and_told_while_a_cell_runs(kernel: Kernel, page: Page) -> 
     kernel.run("%cluster stop")
 
 
+def test_what_was_kept_is_in_the_notebook_once_a_cell_runs(kernel: Kernel, page: Page) -> None:
+    kernel.run("from shoal import cluster\ncluster.use(cluster.start(cpus=1, name='kept'))")
+    kernel.run("kept_rows = [1, 2]\n%cluster keep kept_rows\ndel kept_rows")
+    kernel.run("cluster.current().linger(60)\ncluster.leave(stop=False)")
+    assert "error" not in page.ask("connect", name="kept")
+    cell = kernel.run("sum(kept_rows)")
+    assert cell.first("execute_result")["data"]["text/plain"] == "3"
+    assert "shoal: here again: kept_rows" in cell.text("stderr")
+    kernel.run("%cluster stop")
+
+
 def test_what_cannot_be_done_is_said_in_words(kernel: Kernel, page: Page) -> None:
     assert "give 1 to" in page.ask("start", cpus=10_000)["error"]
     assert "no cluster named 'nowhere'" in page.ask("connect", name="nowhere")["error"]
