@@ -34,6 +34,7 @@ large = shoal.put(np.zeros((1000, 300)))
 
 def _reopened(notebook: Notebook, cell: int, text: str) -> None:
     """The file has the record and no widget, and shows it without a kernel."""
+    wait_for(lambda: text in str(notebook.save()[cell]), "the file has its record")
     assert WIDGET not in str(notebook.save())
     notebook.reopen_without_kernel()
     notebook.record(cell).first.wait_for()
@@ -62,6 +63,7 @@ def test_tasks_from_their_start_to_the_reopened_file(open_notebook: Open, gates:
     view.get_by_text("2 of 4 tasks done").wait_for()
     # A file that is saved while it lives holds no widget. A page that is loaded then shows the record, and the widget
     # with all that it showed as soon as the cell that runs lets the kernel answer.
+    wait_for(lambda: "2 of 4 tasks done" in str(notebook.save()[2]), "the file has its record")
     assert WIDGET not in str(notebook.save())
     notebook.page.reload()
     notebook.record(2).get_by_text("2 of 4 tasks done").wait_for()
