@@ -26,8 +26,13 @@ class Counter:
         print("stepping")
         return wait_at(gate)
 
+@shoal.remote
+def after(gate):
+    return gate
+
 counter = Counter.options(name="counter").remote()
 stepping = counter.step.remote("step")
+later = after.remote(stepping)
 large = shoal.put(np.zeros((1000, 300)))
 """
 
@@ -94,6 +99,11 @@ def test_a_dashboard_from_its_start_to_the_reopened_file(open_notebook: Open, ga
     objects = tabs.get_by_role("table", name="The largest objects")
     objects.get_by_role("cell", name="1,000 × 300").wait_for()
     assert "ndarray float64" in objects.inner_text() and "notebook" in objects.inner_text()
+    tabs.get_by_role("tab", name="Graph").click()
+    graph = tabs.get_by_role("region", name="Graph", exact=True)
+    graph.get_by_role("img", name="Counter.step to after, 1 value").wait_for()
+    graph.get_by_text("As a table").click()
+    graph.get_by_role("table", name="Edges").get_by_role("cell", name="after").wait_for()
     tabs.get_by_role("tab", name="Actors").click()
     kill = actors.get_by_role("button", name="Kill counter (Counter)")
     kill.click()

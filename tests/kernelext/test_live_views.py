@@ -43,6 +43,9 @@ def test_each_leaves_a_record_and_ends_with_the_cluster(kernel: Kernel) -> None:
     kernel.wait(lambda: actors.records and objects.records)
     assert "1 actor · 1 alive" in actors.records[0]
     assert "ndarray float64 1,000,000: 8.0 MB, held by notebook" in objects.records[0]
+    graph = kernel.run(f"needy = square.remote(square.remote(4))\nshoal.get(needy)\n%graph --cell {work.count + 4}")
+    kernel.wait(lambda: graph.records)
+    assert "2 tasks done · 1 function" in graph.records[0] and "square → square: 1 value" in graph.records[0]
     again = kernel.run(f"%tasks --cell {work.count}")
     kernel.wait(lambda: again.records)
     assert "1 failed" in again.records[0]

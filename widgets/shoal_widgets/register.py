@@ -13,6 +13,7 @@ _MAKERS = {
     "actors": "actors:Actors",
     "objects": "objects:Objects",
     "timeline": "timeline_view:Timeline",
+    "graph": "graph:Graph",
     "cluster": "cluster_view:ClusterView",
 }
 """By name, which is also that of the magic: the module and the class."""

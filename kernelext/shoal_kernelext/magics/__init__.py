@@ -25,6 +25,7 @@ _MAGICS: tuple[tuple[str, Any, str], ...] = (
     ("closure", ClosureMagic, "line"),
     ("cluster", ClusterMagic, "line"),
     ("dashboard", ViewMagics, "line"),
+    ("graph", ViewMagics, "line"),
     ("logs", LogsMagic, "line"),
     ("objects", ViewMagics, "line"),
     ("output", OutputMagic, "line"),

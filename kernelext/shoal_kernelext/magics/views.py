@@ -83,6 +83,22 @@ class ViewMagics:
         except (LookupError, ClusterError, OSError, ValueError) as error:
             raise UsageError(str(error)) from None
 
+    @arguments(
+        argument("--cell", type=int, metavar="N", help="only what cell [N] launched"),
+    )
+    def graph(self, line: str) -> None:
+        """The task graph, live: which function's tasks are given the values of which, and which start which.
+
+        Each function of a cell is a node, with its tasks' states as a bar; up to 60 tasks are drawn one by one.
+        """
+        given = parsed(self.graph, line, "%graph, %graph --cell N")
+        observed()
+        try:
+            cell = None if given.cell is None else numbered(self._session.id, given.cell)
+        except (LookupError, ClusterError) as error:
+            raise UsageError(str(error)) from None
+        self._open(("graph",), wants={"graph": {"cell": cell}})
+
     def _open(self, names: tuple[str, ...], first: str = "", wants: Mapping[str, Any] | None = None) -> None:
         here = observed()
         try:
