@@ -104,6 +104,7 @@ def test_a_dashboard_from_its_start_to_the_reopened_file(open_notebook: Open, ga
     graph.get_by_role("img", name="Counter.step to after, 1 value").wait_for()
     graph.get_by_text("As a table").click()
     graph.get_by_role("table", name="Edges").get_by_role("cell", name="after").wait_for()
+    notebook.screenshot("view-graph-narrow")
     tabs.get_by_role("tab", name="Actors").click()
     kill = actors.get_by_role("button", name="Kill counter (Counter)")
     kill.click()

@@ -10,7 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoal.feed_rows import FAILED, PENDING_ARGS, RUNNING, TaskRow
@@ -181,6 +181,7 @@ def test_the_record_is_an_image_and_a_table_and_the_same_in_words(view: Graph) -
     assert Graph(Nobody()).record(state_of([]), {}).text == "No tasks yet"
 
 
+@settings(max_examples=25)
 @given(tasks(), st.data())
 def test_any_work_can_be_drawn(rows: list[TaskRow], data: st.DataObject) -> None:
     ids = st.sampled_from([one.id for one in rows]) if rows else st.nothing()

@@ -64,7 +64,7 @@ class _Look(NamedTuple):
 
 
 _KINDS = _Look((176, 50), 5, 17)
-_TASKS = _Look((112, 50), 7, 14)
+_TASKS = _Look((126, 50), 7, 16)
 
 
 class Graph:
