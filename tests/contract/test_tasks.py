@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -712,3 +713,22 @@ def test_init_twice_raises_unless_told_to_ignore_it() -> None:
     assert shoal.is_initialized()
     shoal.init(num_cpus=1, ignore_reinit_error=True)
     assert shoal.get(add.remote(1)) == 2
+
+
+@shoal.remote
+def wait_for_file(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.01)
+
+
+@pytest.mark.needs_processes
+def test_no_task_waits_behind_a_long_one_while_there_is_a_cpu(tmp_path: Path) -> None:
+    for number in range(4):
+        gate = tmp_path / str(number)
+        given = [same.remote(i) for i in range(100)]
+        results = [add.remote(ref) for ref in given]  # not ready yet, so that they go by the hub
+        long = wait_for_file.remote(gate)
+        _, left = shoal.wait(results, num_returns=len(results), timeout=20)
+        gate.touch()
+        shoal.get(long)
+        assert not left

@@ -189,7 +189,9 @@ class Placement:
         wish = key[3]
         if wish is not None and wish.how == SPREAD:
             return
-        leased = [w for w in self._leases.get(key, ()) if not (w.blocked or w.seat.resources.overdrawn(w.shape))]
+        leased = [
+            w for w in self._leases.get(key, ()) if not (w.blocked or w.held_up or w.seat.resources.overdrawn(w.shape))
+        ]
         if not leased:
             return
         share = -(-len(queue) // len(leased))
@@ -410,4 +412,5 @@ class Placement:
             task = self._tasks.get(head)
             if task is not None:  # its like are not to be pushed ahead again
                 task.kind.seconds = max(task.kind.seconds or 0.0, now - worker.head_since)
+            worker.long = head
             self.take_back(worker)

@@ -171,6 +171,8 @@ class Worker:
     taking_back: bool = False
     head_since: float = 0.0
     head: bytes | None = None
+    long: bytes | None = None
+    """The last task there that turned out long."""
     idle_since: float | None = None
     lease: int = 0
     """The number of its last loan to a driver."""
@@ -191,6 +193,11 @@ class Worker:
 
     def __post_init__(self) -> None:
         self.seat = self.node
+
+    @property
+    def held_up(self) -> bool:
+        """What runs there turned out long: whatever is pushed behind it only has to be taken back."""
+        return self.long is not None and next(iter(self.running), None) == self.long
 
 
 @dataclass(slots=True)
