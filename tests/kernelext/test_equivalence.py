@@ -80,7 +80,7 @@ def statements(draw: st.DrawFn, depth: int = 2) -> str:
         f"for {name} in [{expression}]:\n{body}",
         f"for {name}, *{other} in [{expression}, (1, 2)]:\n{body}else:\n    {other} = {name}\n",
         f"for k.v in [{expression}]:\n{body}",
-        f"while {name} != 9:\n    {name} = 9\n{body}",
+        f"while {name} != 9:\n{body}    {name} = 9\n",  # the last word, so that it ends whatever the body assigns
         f"def {function}(x=0):\n    {name} = [x]\n    def inner(n):\n        nonlocal {name}\n"
         f"        {name} = [*{name}, n]\n        return {name}\n    inner({expression})\n    return inner(2)\n",
         f"try:\n{body}except Exception as {name}:\n{rest}",
