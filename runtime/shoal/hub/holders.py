@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from shoal.hub.memory import size_of
+from shoal.hub.memory import bytes_of
 from shoal.hub.whys import called
 from shoal.ids import task_of
 from shoal.scheduler.tables import ACTOR, Object
@@ -36,7 +36,7 @@ class Holders:
         tasks = list(self._tasks(object_id))
         inside = [(i, r) for i, r in hub.scheduler.objects.table.items() if object_id in r.contained]
         return {
-            "bytes": self._bytes(value),
+            "bytes": None if value is None else bytes_of(value),
             "where": {"s": "store", "d": "disk"}.get(value[0], "message") if value is not None else "",
             "maker": called(actor) if actor is not None else row[1] if row is not None else record.maker,
             "actor": actor is not None,
@@ -50,14 +50,6 @@ class Holders:
             "lineage": record.lineage,
             "results": hub.results.of(object_id),
         }
-
-    @staticmethod
-    def _bytes(value: tuple[Any, ...] | None) -> int | None:
-        if value is None:
-            return None
-        if value[0] in ("s", "d"):
-            return size_of(value)
-        return len(value[1]) + sum(map(len, value[2]))
 
     def _tasks(self, object_id: bytes) -> Any:
         """Those that need it as an argument: name, id, state."""

@@ -35,11 +35,16 @@ def size_of(place: tuple[Any, ...]) -> int:
     return max((offset + length for offset, length in place[-2]), default=0)
 
 
+def bytes_of(place: tuple[Any, ...]) -> int:
+    """Bytes of a value, wherever it is."""
+    return size_of(place) if place[0] in ("s", "d") else len(place[1]) + sum(map(len, place[2]))
+
+
 def made(place: tuple[Any, ...]) -> Made:
     """What the scheduler is to know of a value."""
     if place[0] in ("s", "d"):
         return Made(size_of(place), True)
-    return Made(len(place[1]) + sum(map(len, place[2])), False) if place[0] in ("i", "e") else NOTHING
+    return Made(bytes_of(place), False) if place[0] in ("i", "e") else NOTHING
 
 
 def remove_file(path: str) -> None:

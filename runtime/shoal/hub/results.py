@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shoal.exceptions import ShoalValueError
-from shoal.hub.memory import size_of
+from shoal.hub.memory import bytes_of
 from shoal.scheduler import events as ev
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Results:
     def _row(self, name: str, result: Result) -> dict[str, Any]:
         value = self._hub.values.get(result.object)
         record = self._hub.scheduler.objects.table.get(result.object)
-        size = None if value is None else size_of(value) or len(value[1]) + sum(map(len, value[2]))
+        size = None if value is None else bytes_of(value)
         state = "failed" if record is None or record.failed else "ready" if record.ready else "pending"
         return {"name": name, "bytes": size, "age": time.time() - result.since, "state": state, "plain": result.plain}
 
