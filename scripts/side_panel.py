@@ -17,6 +17,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 NAME = "shoal-panel"
 PLACE = f"share/jupyter/labextensions/{NAME}"
 """Where JupyterLab looks for it, below ``sys.prefix`` or a folder of JUPYTER_PATH."""
+CONTROL = Path(__file__).parent.parent / "widgets/shoal_widgets/control.js"
+"""What the panel has in common with the widgets."""
 SOURCES = ("elements.js", "link.js", "notebook.js", "panel.js", "plugin.js", "container.js")
 """In the order in which they use each other."""
 
@@ -26,6 +28,7 @@ def build(source: Path, target: Path, version: str) -> None:
     style = json.dumps((source / "panel.css").read_text("utf-8"))
     icon = json.dumps((source / "icon.svg").read_text("utf-8"))
     parts = [f"const STYLE = {style};\nconst ICON = {icon};\n"]
+    parts.append(CONTROL.read_text("utf-8"))
     parts += [(source / name).read_text("utf-8") for name in SOURCES]
     body = "\n".join(parts)
     script = f'(window._JUPYTERLAB = window._JUPYTERLAB || {{}})["{NAME}"] = (() => {{\n{body}\n}})();\n'

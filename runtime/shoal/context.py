@@ -134,6 +134,11 @@ def display(bundle: dict[str, Any]) -> bool:
     return True
 
 
+def is_numbered(cell: Cell | None, session: str, number: object) -> bool:
+    """Whether it is the cell of a session with that execution count."""
+    return cell is not None and cell.startswith(f"{session}/") and cell.endswith(f"/{number}")
+
+
 def on_task_end(call: Callable[[], None]) -> None:
     """Have `call` called in a worker after the code of each task, while what it prints is the task's still."""
     _current.task_end = call

@@ -47,13 +47,6 @@ function button(label, press, attributes = {}) {
   return node;
 }
 
-function uuid() {
-  // crypto.randomUUID is missing on pages served by plain http from another host.
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) =>
-    b.toString(16).padStart(2, "0"),
-  ).join("");
-}
-
 // The control channel is read while the cell runs; a message of the widget's own may have to wait
 // for the cell's end. So it is the way where there is no other.
 function tell(model, type, content, otherwise) {
@@ -62,19 +55,7 @@ function tell(model, type, content, otherwise) {
     model.send(otherwise);
     return;
   }
-  const header = {
-    msg_id: uuid(),
-    msg_type: type,
-    session: kernel.clientId,
-    username: kernel.username || "",
-    date: new Date().toISOString(),
-    version: "5.4",
-  };
-  kernel.sendControlMessage(
-    { channel: "control", header, parent_header: {}, metadata: {}, content, buffers: [] },
-    false,
-    true,
-  );
+  control(kernel, type, content);
 }
 
 const WIDGET = "application/vnd.jupyter.widget-view+json";

@@ -10,7 +10,7 @@ _HERE = Path(__file__).parent
 
 def script(*names: str) -> str:
     """The module of a widget: what all have in common, then the files of these names."""
-    return "\n".join((_HERE / f"{name}.js").read_text("utf-8") for name in ("common", *names))
+    return "\n".join((_HERE / f"{name}.js").read_text("utf-8") for name in ("control", "common", *names))
 
 
 def style(*names: str) -> str:

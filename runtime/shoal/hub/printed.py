@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from shoal.context import is_numbered
 from shoal.hub.whys import called
 
 if TYPE_CHECKING:
@@ -67,9 +68,5 @@ class Printed:
 
 def _is_of(cell: str | None, wanted: str) -> bool:
     """A cell is `SESSION/ID/COUNT`; it is asked for by `SESSION//COUNT`."""
-    if cell is None:
-        return False
     session, _, count = wanted.partition("//")
-    return cell.startswith(f"{session}/") and cell.endswith(f"/{count}")
-
-
+    return is_numbered(cell, session, count)
