@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -125,3 +126,21 @@ class HandFeed:
         self.state = state
         for listener in list(self.listeners):
             listener(state)
+
+
+class HandsOff:
+    """A view's hands that do nothing, and note what is asked; `answer` is made of the question."""
+
+    def __init__(self, answer: Callable[..., Any] = lambda *question: None) -> None:
+        self.questions: list[tuple[Any, ...]] = []
+        self._answer = answer
+
+    def ask(self, *question: Any) -> Any:
+        self.questions.append(question)
+        return self._answer(*question)
+
+    def why(self, task: str) -> str:
+        return ""
+
+    def cancel(self, task: str) -> None: ...
+    def kill(self, actor: str) -> None: ...

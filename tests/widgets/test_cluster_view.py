@@ -6,7 +6,6 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import process_time
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from shoal_widgets import history
 from shoal_widgets.cluster_view import ClusterView, columns
 from shoal_widgets.history import History, Machine, Sample, rates
 
-from .feeds import NOW, row, state_of
+from .feeds import NOW, HandsOff, row, state_of
 
 
 def machine() -> Machine:
@@ -29,28 +28,13 @@ def state(ended: int, at: float) -> FeedState:
     return replace(told, workers=workers, nodes=nodes, cpus=(1.0, 2.0), store=StoreRow(3, 5_000_000, 0, 9_000_000))
 
 
-class Asked:
-    def __init__(self) -> None:
-        self.questions: list[tuple[Any, ...]] = []
-
-    def ask(self, *question: Any) -> Any:
-        self.questions.append(question)
-
-    def why(self, task: str) -> str:
-        return ""
-
-    def cancel(self, task: str) -> None: ...
-    def kill(self, actor: str) -> None: ...
-    def free(self, object_id: str) -> None: ...
+@pytest.fixture
+def hands() -> HandsOff:
+    return HandsOff()
 
 
 @pytest.fixture
-def hands() -> Asked:
-    return Asked()
-
-
-@pytest.fixture
-def view(hands: Asked) -> ClusterView:
+def view(hands: HandsOff) -> ClusterView:
     return ClusterView(hands, machine, lambda: 4)
 
 
@@ -96,7 +80,7 @@ def test_the_chart_comes_with_its_library_where_the_page_has_none(view: ClusterV
     assert '"history"' in json.dumps(only["item"])
 
 
-def test_the_size_is_asked_for(view: ClusterView, hands: Asked) -> None:
+def test_the_size_is_asked_for(view: ClusterView, hands: HandsOff) -> None:
     view.act({"cpus": 3})
     assert hands.questions == [("resize", 3)]
 

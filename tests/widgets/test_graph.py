@@ -7,7 +7,6 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +16,7 @@ from shoal.feed_rows import FAILED, PENDING_ARGS, RUNNING, TaskRow
 from shoal_widgets.graph import SINGLE, Graph
 from shoal_widgets.graph_layout import GAP, Layout, arrange
 
-from .feeds import CELL, OTHER, row, state_of, tasks
+from .feeds import CELL, OTHER, HandsOff, row, state_of, tasks
 
 SIZE = (100, 40)
 Edges = list[tuple[str, str]]
@@ -91,19 +90,9 @@ def test_a_chain_is_straight_and_what_feeds_its_end_stands_beside_it() -> None:
     assert laid(["a", "b"], [("a", "b")]).places["a"][0] == laid(["a", "b"], [("a", "b")]).places["b"][0]
 
 
-class Nobody:
-    def ask(self, what: str, *args: Any) -> Any: ...
-    def why(self, task: str) -> str:
-        return ""
-
-    def cancel(self, task: str) -> None: ...
-    def kill(self, actor: str) -> None: ...
-    def free(self, object_id: str) -> None: ...
-
-
 @pytest.fixture
 def view() -> Graph:
-    return Graph(Nobody())
+    return Graph(HandsOff())
 
 
 def pipeline(width: int) -> list[TaskRow]:
@@ -178,7 +167,7 @@ def test_the_record_is_an_image_and_a_table_and_the_same_in_words(view: Graph) -
         "  load → parse: 40 values",
         "  parse → merge: 8 values",
     ]
-    assert Graph(Nobody()).record(state_of([]), {}).text == "No tasks yet"
+    assert Graph(HandsOff()).record(state_of([]), {}).text == "No tasks yet"
 
 
 @settings(max_examples=25)
@@ -188,7 +177,7 @@ def test_any_work_can_be_drawn(rows: list[TaskRow], data: st.DataObject) -> None
     needy = [
         one._replace(needs=data.draw(st.lists(ids, max_size=3)), parent=data.draw(st.none() | ids)) for one in rows
     ]
-    view = Graph(Nobody())
+    view = Graph(HandsOff())
     for want in ({}, {"cell": CELL}):
         found = view.record(state_of(needy), want)
         assert found.text

@@ -6,7 +6,6 @@ import base64
 import json
 import re
 import xml.etree.ElementTree as ET
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from shoal.trace import History, Span
 from shoal_widgets.page import Section, page
 from shoal_widgets.timeline_view import Timeline
 
-from .feeds import CELL, NOW, OTHER, row, state_of
+from .feeds import CELL, NOW, OTHER, HandsOff, row, state_of
 
 ROWS = [
     row("t1"),
@@ -25,24 +24,15 @@ ROWS = [
 ]
 
 
-class Asked:
-    """A cluster whose history is one task's."""
-
-    def ask(self, what: str, *args: Any) -> Any:
-        assert what == "timeline"
-        return History(NOW, [Span(list(ROWS[0]), "01", "square", None)], {"w1": ("id", 4711, "here")}, {})
-
-    def cancel(self, task: str) -> None: ...
-    def why(self, task: str) -> str:
-        return ""
-
-    def kill(self, actor: str) -> None: ...
-    def free(self, object_id: str) -> None: ...
+def one_task(what: str) -> History:
+    """What a cluster answers whose history is one task's."""
+    assert what == "timeline"
+    return History(NOW, [Span(list(ROWS[0]), "01", "square", None)], {"w1": ("id", 4711, "here")}, {})
 
 
 @pytest.fixture
 def view() -> Timeline:
-    return Timeline(Asked())
+    return Timeline(HandsOff(one_task))
 
 
 def test_a_page_is_told_all_it_draws(view: Timeline) -> None:
@@ -93,7 +83,7 @@ def test_the_record_is_an_image_and_a_table_and_the_same_in_words(view: Timeline
     ET.fromstring(base64.b64decode(source.group(1)))
     ET.fromstring('<div>' + re.sub(r"(<img[^>]*)>", r"\1/>", found.html).replace("&ensp;", " ") + "</div>")
     assert found.text.splitlines()[1:] == ["  parse: 1 in 4.0 s", "  square: 1 in 1.0 s"]
-    assert Timeline(Asked()).record(state_of([]), {}).text == "no task has run yet"
+    assert Timeline(HandsOff(one_task)).record(state_of([]), {}).text == "no task has run yet"
 
 
 def test_it_is_exported_as_a_trace_an_image_and_a_page(view: Timeline) -> None:
