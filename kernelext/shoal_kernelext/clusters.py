@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
-from shoal import cluster, tables
+from shoal import cluster, lifecycle, tables
 from shoal.actors import list_named_actors
-from shoal.exceptions import ShoalError
+from shoal.exceptions import ClusterDiedError, ClusterError, ShoalError
 from shoal.reasons import counted, lasting, sized
 from shoal.refs import ObjectRef
 from shoal.util import results
@@ -104,6 +105,27 @@ def bring_back(names: dict[str, Any]) -> list[str]:
         lines.append(f"actors: {', '.join(f'shoal.get_actor({name!r})' for name in actors)}")
     return lines
 
+
+def end(here: cluster.Cluster) -> bool:
+    """End this notebook's cluster, or leave it to the other programs that use it; whether it was ended."""
+    alone = here.folder is None or here.status()["clients"] == 1
+    if alone and here.folder is not None:
+        with contextlib.suppress(ClusterDiedError):  # it may be gone before it has answered
+            here.engine.query("stop")
+    lifecycle.shutdown()
+    return alone
+
+
+def end_other(name: str) -> int:
+    """End one that nobody uses: it waits for a kernel that restarts, or for who wants what is kept there.
+
+    Returns how many programs use it: while there are such it goes on.
+    """
+    users: int = cluster.ask(name, "status")["clients"]
+    if not users:
+        with contextlib.suppress(ClusterError):  # it may be gone before it has answered
+            cluster.ask(name, "stop")
+    return users
 
 
 class Listing:

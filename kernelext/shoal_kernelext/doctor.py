@@ -228,8 +228,8 @@ def _files() -> Iterator[Finding]:
 
 def _cpus() -> Iterator[Finding]:
     there, machine = default_cpus(), os.cpu_count() or 1
-    here = cluster.current()
-    taken = here.engine.query("resources")[0].get("CPU", 0) if here is not None and here.alive else there
+    here = cluster.living()
+    taken = here.engine.query("resources")[0].get("CPU", 0) if here is not None else there
     told = f"{machine} in the machine, {there} for you by affinity and quota, {taken:g} in the cluster"
     yield Finding("CPUs", told, f"tasks share CPUs: %cluster scale {there}" if taken > there else "")
     load = os.getloadavg()[0]

@@ -50,8 +50,8 @@ class Interrupts:
     def press(self, cell: Cell | None) -> None:
         """The button was pressed; `cell` is the one that runs, if any. From any thread."""
         with self._lock:
-            here = cluster.current()
-            if here is None or not here.alive:
+            here = cluster.living()
+            if here is None:
                 return
             try:
                 if self._deaf is not None:
@@ -73,8 +73,8 @@ class Interrupts:
                 self.press(cell)
             with self._lock:  # not before a press is dealt with
                 when, count = self._pressed.pop(cell, (0.0, 0))
-            here = cluster.current()
-            if count and here is not None and here.alive:
+            here = cluster.living()
+            if count and here is not None:
                 self._say(cell, f"stopped {counted(count, 'task')} of this cell")
                 self._wait(here, cell, when)
         except ShoalError as error:
@@ -127,8 +127,8 @@ def cancel_soon(cell: Cell) -> None:
     """Have a cell's work cancelled by a thread of its own: the caller may be one that must not wait."""
 
     def cancel() -> None:
-        here = cluster.current()
-        if here is not None and here.alive:
+        here = cluster.living()
+        if here is not None:
             here.cancel_cell(cell)
 
     threading.Thread(target=cancel, name="shoal-cancel", daemon=True).start()

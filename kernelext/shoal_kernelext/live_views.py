@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from shoal.cluster import Cluster
 from shoal.context import Cell
 from shoal_kernelext.hands import ClusterHands
+from shoal_widgets.outputs import WIDGET
 
 if TYPE_CHECKING:
     from shoal_widgets.live import LiveView
 
-WIDGET = "application/vnd.jupyter.widget-view+json"
 NOTHING: Mapping[str, Any] = {}
 
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from shoal import cluster, lifecycle
+from shoal import cluster
 from shoal.config import clusters_dir, default_cpus
-from shoal.exceptions import ClusterDiedError, ClusterError, ShoalError
+from shoal.exceptions import ClusterError, ShoalError
 from shoal.feed_rows import Counts, FeedState
-from shoal_kernelext.clusters import bring_back, join
+from shoal_kernelext.clusters import bring_back, end, end_other, join
 from shoal_kernelext.restart import left_behind
 from shoal_widgets.register import NAMES
 
@@ -63,7 +63,7 @@ class PanelHands:
 
     def state(self) -> dict[str, Any]:
         """All that is shown now."""
-        here = _here()
+        here = cluster.living()
         own = here.name if here is not None else None
         return {
             "cluster": self._cluster(here) if here is not None else None,
@@ -121,32 +121,29 @@ class PanelHands:
 
     @staticmethod
     def _check_free() -> None:
-        here = _here()
+        here = cluster.living()
         if here is not None:
             raise ClusterError(f"this notebook works on the cluster {here.name} already: stop that first")
 
     def scale(self, given: Given) -> None:
-        here = _here()
+        here = cluster.living()
         if here is None or here.folder is None:
             raise ClusterError("there is no cluster to scale")
         _check_cpus(given["cpus"])
         here.scale(int(given["cpus"]))
 
     def stop(self, given: Given) -> None:
-        here, name = _here(), str(given["name"])
+        here, name = cluster.living(), str(given["name"])
         if here is not None and here.name == name:
             self._session.output.flush()
-            if here.folder is not None and here.status()["clients"] == 1:
-                with contextlib.suppress(ClusterDiedError):  # it may be gone before it has answered
-                    here.engine.query("stop")
-            lifecycle.shutdown()
+            end(here)
         else:
             _stop_other(name)
         self._listed_at = float("-inf")
 
     def cancel(self, given: Given) -> None:
         """Cancel all that this notebook has launched and that is not done."""
-        here = _here()
+        here = cluster.living()
         state = here.feed().state if here is not None and here.folder is not None else None
         if here is None or state is None:
             return
@@ -157,18 +154,13 @@ class PanelHands:
 
     def open(self, given: Given) -> Given:
         """Make a live view, or all in tabs; the page shows it beside the notebook."""
-        here, name = _here(), str(given["name"])
+        here, name = cluster.living(), str(given["name"])
         if here is None or here.folder is None:
             raise ClusterError("there is no cluster to look at")
         return {"model": self._session.live_views.open_beside(NAMES if name == DASHBOARD else (name,), here)}
 
     def close(self, given: Given) -> None:
         self._session.live_views.end_beside(str(given["model"]))
-
-
-def _here() -> cluster.Cluster | None:
-    here = cluster.current()
-    return here if here is not None and here.alive else None
 
 
 def _since(name: str) -> float | None:
@@ -186,10 +178,7 @@ def _check_cpus(cpus: float | None) -> None:
 
 
 def _stop_other(name: str) -> None:
-    """One that nobody uses: it waits for a kernel that restarts, or for somebody to come."""
-    users = cluster.ask(name, "status")["clients"]
+    users = end_other(name)
     if users:
         used = "another program uses" if users == 1 else f"{users} other programs use"
         raise ClusterError(f"{used} the cluster {name}: it is stopped there")
-    with contextlib.suppress(ClusterError):  # it may be gone before it has answered
-        cluster.ask(name, "stop")

@@ -26,8 +26,8 @@ class LeftBehind(NamedTuple):
 
 def leave_for_restart(kernel: Any) -> None:
     """Leave the cluster as it is, for the kernel that takes this one's place."""
-    here = cluster.current()
-    if here is None or not here.alive or here.folder is None:
+    here = cluster.living()
+    if here is None or here.folder is None:
         return
     try:
         namespace = here.engine.query("context", getattr(here.engine, "client", 0), None)["namespace"]

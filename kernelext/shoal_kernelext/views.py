@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shoal import cluster
-from shoal.context import Cell
+from shoal.context import Cell, is_numbered
 from shoal.exceptions import ShoalError
 from shoal.feed_rows import FeedState
 
@@ -199,7 +199,7 @@ def numbered(session: str, number: int) -> Cell:
     feed = _feed()
     state = feed.refresh() if feed is not None else None
     cells = {of for of, _ in (state.counts if state is not None else ()) if of is not None}
-    cell = next((c for c in cells if c.startswith(f"{session}/") and c.endswith(f"/{number}")), None)
+    cell = next((c for c in cells if is_numbered(c, session, number)), None)
     if cell is None:
         raise LookupError(f"nothing is known of work that cell [{number}] launched on this cluster")
     return cell
@@ -207,8 +207,8 @@ def numbered(session: str, number: int) -> Cell:
 
 def _feed() -> Feed | None:
     """The feed of this process's cluster; None where there is none, or nothing to follow."""
-    here = cluster.current()
-    if here is None or here.folder is None or not here.alive:
+    here = cluster.living()
+    if here is None or here.folder is None:
         return None
     try:
         return here.feed()
@@ -218,8 +218,8 @@ def _feed() -> Feed | None:
 
 def _look(cell: Cell) -> dict[str, Any] | None:
     """What the hub tells of a cell to whoever looks closely; None once it is gone."""
-    here = cluster.current()
-    if here is None or not here.alive:
+    here = cluster.living()
+    if here is None:
         return None
     try:
         found: dict[str, Any] = here.engine.query("cell_closely", cell)

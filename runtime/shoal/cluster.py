@@ -209,6 +209,12 @@ def current() -> Cluster | None:
     return cluster
 
 
+def living() -> Cluster | None:
+    """This process's cluster, if it answers still."""
+    here = current()
+    return here if here is not None and here.alive else None
+
+
 def interactive(on: bool | None = None) -> bool:
     """Whether this process is a notebook, where cells are run again; the extension says so with `on`."""
     if on is not None:

@@ -60,11 +60,11 @@ def _error_of(ref: ObjectRef[Any]) -> BaseException:
 
 def rows_of(error: BaseException) -> list[frames.Row]:
     """The frames of the task that raised it, and of those whose error it passed on; empty where nothing is kept."""
-    here = cluster.current()
+    here = cluster.living()
     found: list[frames.Row] = []
     attributes = getattr(error, "__dict__", {})
     task = attributes.get(frames.MARK) or getattr(attributes.get("cause"), "__dict__", {}).get(frames.MARK)
-    if here is None or not here.alive or here.folder is None:
+    if here is None or here.folder is None:
         return found
     while task is not None:
         try:

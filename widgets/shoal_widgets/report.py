@@ -37,8 +37,8 @@ def report(filename: str) -> str:
 
     Raises ClusterError when there is no cluster to tell of, OSError when the file cannot be written.
     """
-    here = cluster.current()
-    if here is None or not here.alive:
+    here = cluster.living()
+    if here is None:
         raise ClusterError("there is nothing to report: no cluster runs. Call report() before shutdown()")
     if here.folder is None:
         raise ClusterError("the engine 'inline' keeps no record of its tasks: report() needs the engine 'local'")

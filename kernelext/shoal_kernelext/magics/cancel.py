@@ -9,6 +9,7 @@ from IPython.core.magic import no_var_expand
 
 from shoal import api, cluster
 from shoal.actors import ActorHandle
+from shoal.context import is_numbered
 from shoal.exceptions import ShoalError
 from shoal.explain import why
 from shoal.functions import RemoteFunction
@@ -45,8 +46,8 @@ class CancelMagic:
         given = parsed(self.cancel, options, _USAGE)
         if sum((bool(expression), given.cell is not None, given.all)) != 1:
             raise UsageError(f"%cancel needs one thing to cancel. Use it so: {_USAGE}")
-        here = cluster.current()
-        if here is None or not here.alive:
+        here = cluster.living()
+        if here is None:
             raise UsageError("there is no cluster, and so nothing to cancel")
         try:
             if expression:
@@ -63,7 +64,7 @@ class CancelMagic:
     def _cells(self, here: cluster.Cluster, number: int | None) -> str:
         """All of this notebook's, or of one of its cells."""
         ours = [cell for cell in here.cells() if cell.startswith(f"{self._session.id}/")]
-        meant = ours if number is None else [cell for cell in ours if cell.endswith(f"/{number}")]
+        meant = ours if number is None else [cell for cell in ours if is_numbered(cell, self._session.id, number)]
         count = sum(here.cancel_cell(cell) for cell in meant)
         of = "this notebook" if number is None else f"In[{number}]"
         if count:

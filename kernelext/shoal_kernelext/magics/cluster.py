@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
 from IPython.core.error import UsageError
 
-from shoal import cluster, lifecycle
+from shoal import cluster
 from shoal.cluster import Cluster
 from shoal.config import default_cpus
-from shoal.exceptions import ClusterDiedError, ClusterError, ShoalError
+from shoal.exceptions import ShoalError
 from shoal.util import results
-from shoal_kernelext.clusters import Listing, bring_back, describe, join, offer, running
+from shoal_kernelext.clusters import Listing, bring_back, describe, end, end_other, join, offer, running
 from shoal_kernelext.demands import size
 from shoal_kernelext.doctor import Report, examined
 from shoal_kernelext.magics.arguments import argument, arguments, parsed, unquoted
@@ -93,7 +92,7 @@ class ClusterMagic:
     # what there is
 
     def _status(self, given: Any) -> None:
-        here = _here()
+        here = cluster.living()
         if here is not None:
             print(describe(here))
             return
@@ -104,17 +103,17 @@ class ClusterMagic:
             print("no cluster yet: it starts at first use, or by %cluster start" + running())
 
     def _list(self, given: Any) -> Listing:
-        here = _here()
+        here = cluster.living()
         return Listing(here.name if here is not None else None)
 
     def _doctor(self, given: Any) -> Report:
-        return examined(_here(), self._session)
+        return examined(cluster.living(), self._session)
 
     # started, joined, ended
 
     def _start(self, given: Any) -> None:
         _check_cpus("-n", given.cpus, given.oversubscribe)
-        here = _here()
+        here = cluster.living()
         if here is None:
             here = cluster.start(
                 cpus=given.cpus, gpus=given.gpus, memory=_bytes(given.memory), name=unquoted(given.name) or None
@@ -128,7 +127,7 @@ class ClusterMagic:
         print(describe(here))
 
     def _connect(self, given: Any) -> None:
-        here = _here()
+        here = cluster.living()
         name = given.target[0] if given.target else self._only(here)
         if here is not None and here.name != name:
             raise UsageError(
@@ -152,7 +151,7 @@ class ClusterMagic:
         return names[0]
 
     def _stop(self, given: Any) -> None:
-        here = _here()
+        here = cluster.living()
         if given.target and (here is None or here.name != given.target[0]):
             self._stop_other(given.target[0])
             return
@@ -161,27 +160,19 @@ class ClusterMagic:
             return
         self._session.output.flush()
         name = here.name
-        alone = here.folder is None or here.status()["clients"] == 1
-        if alone and here.folder is not None:
-            with contextlib.suppress(ClusterDiedError):  # it may be gone before it has answered
-                here.engine.query("stop")
-        lifecycle.shutdown()
-        stopped = alone or name not in cluster.running_names()
+        stopped = end(here) or name not in cluster.running_names()
         print(f"stopped the cluster {name}" if stopped else f"left the cluster {name}, which goes on")
 
     @staticmethod
     def _stop_other(name: str) -> None:
-        """One that nobody uses: it waits for a kernel, or for somebody who wants what is kept there."""
-        users = cluster.ask(name, "status")["clients"]
+        users = end_other(name)
         if users:
             raise UsageError(f"{users} programs use the cluster {name}" if users > 1 else f"a program uses {name}")
-        with contextlib.suppress(ClusterError):
-            cluster.ask(name, "stop")
         print(f"stopped the cluster {name}")
 
     def _restart(self, given: Any) -> None:
         _check_cpus("-n", given.cpus, given.oversubscribe)
-        here = _here()
+        here = cluster.living()
         if here is None or here.folder is None:
             raise UsageError("there is no cluster to restart: %cluster start makes one")
         self._session.output.flush()
@@ -190,7 +181,7 @@ class ClusterMagic:
         print(describe(made))
 
     def _scale(self, given: Any) -> None:
-        here = _here()
+        here = cluster.living()
         if here is None or here.folder is None:
             raise UsageError("there is no cluster to scale: %cluster start -n CPUS makes one")
         if not given.target or not given.target[0].isdigit():
@@ -216,7 +207,7 @@ class ClusterMagic:
     def _drop(self, given: Any) -> None:
         if not given.target:
             raise UsageError("%cluster drop needs names, as in %cluster drop model")
-        if _here() is None:
+        if cluster.living() is None:
             raise UsageError("there is no cluster: nothing is kept")
         for name in given.target:
             results.drop(name)
@@ -233,7 +224,7 @@ def completions(shell: Any, event: Any) -> list[str]:
     if words[1] == "keep":
         hidden = shell.user_ns_hidden
         return [name for name in shell.user_ns if name not in hidden and not name.startswith("_")]
-    if words[1] == "drop" and _here() is not None:
+    if words[1] == "drop" and cluster.living() is not None:
         return results.names()
     return ["--cpus", "--gpus", "--memory", "--name", "--oversubscribe"] if words[1] in ("start", "restart") else []
 
@@ -261,8 +252,3 @@ def _is_like(here: Cluster, given: Any) -> bool:
     name, memory = unquoted(given.name) or None, _bytes(given.memory)
     wanted = {"cpus": given.cpus, "gpus": given.gpus, "memory": memory, "name": name}
     return all(value is None or settings[field] == value for field, value in wanted.items())
-
-
-def _here() -> Cluster | None:
-    here = cluster.current()
-    return here if here is not None and here.alive else None

@@ -24,8 +24,8 @@ def completions(shell: Any, event: Any) -> list[str]:
 
 
 def _namespaces() -> list[str]:
-    here = cluster.current()
-    if here is None or not here.alive or here.folder is None:
+    here = cluster.living()
+    if here is None or here.folder is None:
         return []
     try:
         actors = here.status()["actors"]

@@ -45,8 +45,8 @@ class LogsMagic:
             raise UsageError(f"%logs needs one thing to tell of. Use it so: {_USAGE}")
         if given.n < 0:
             raise UsageError(f"-n {given.n} is below zero: give a number of lines, or 0 for all")
-        here = cluster.current()
-        if here is None or not here.alive or here.folder is None:
+        here = cluster.living()
+        if here is None or here.folder is None:
             raise UsageError("there is no cluster that remembers what was printed")
         self._session.output.flush()
         asked = self._asked(expression) if expression else {"cell": f"{self._session.id}//{given.cell}"}

@@ -109,8 +109,8 @@ class ViewMagics:
 
 def observed() -> cluster.Cluster:
     """The cluster that there is to look at. Raises UsageError."""
-    here = cluster.current()
-    if here is None or not here.alive:
+    here = cluster.living()
+    if here is None:
         raise UsageError("there is no cluster to look at yet: it starts at first use, or by %cluster start")
     if here.folder is None:
         raise UsageError("there is nothing to look at: all work runs in the notebook's own thread")
